@@ -1,0 +1,1 @@
+"""Conformance: purposes in, verdicts out."""

@@ -1,0 +1,1 @@
+"""Handles to implementations under test."""

@@ -1,0 +1,1 @@
+"""The executable model of DTLS-over-SCEWL. Pure: no I/O, no clock, no cryptography."""
