@@ -1,0 +1,130 @@
+"""What a run leaves behind: the case results in `report.json`, and the lines of a trace.
+
+Everything a person reads (console, JUnit, HTML, ladders) is made from these, and from nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from model.verdict import Verdict
+
+REPORT_VERSION = 1
+
+
+@dataclass(slots=True)
+class LadderFrame:
+    """One frame as a ladder shows it. Ids are SCEWL ids; the IUT's CPU is written as id 0."""
+
+    time: int
+    """Virtual milliseconds since boot."""
+    step: int
+    """Index of the step in which it moved."""
+    link: str
+    """`radio`, `sss` or `cpu`."""
+    source: int
+    target: int
+    label: str
+    """What it is, in the field's terms: `ClientHello`, `flight 4 (2 of 2)`, `data #3, 963 B`, `FAA, 16 B`."""
+    size: int
+    """Payload bytes."""
+    fate: str = "delivered"
+    """`delivered`, `lost`, `delayed`, `duplicate`, `injected` or `altered`."""
+    note: str = ""
+
+
+@dataclass(slots=True)
+class Divergence:
+    """Where an IUT first did what no rule allows."""
+
+    step: int
+    time: int
+    stimulus: str
+    observed: list[str]
+    """The outputs that came, in the order of their links."""
+    allowed: list[list[str]]
+    """The output lists that the rules allow, one per possibility."""
+    observed_deadline: int | None
+    allowed_deadlines: list[int | None]
+    rules: list[str]
+    """Ids of the model's rules that applied."""
+    requirements: list[str]
+    """Rule ids of the protocol page that were broken, the most specific first."""
+    explanation: str
+    """One or two sentences."""
+
+
+@dataclass(slots=True)
+class CaseResult:
+    """One purpose run against one target."""
+
+    case: str
+    """Id of the purpose; unique in a run."""
+    title: str
+    target: str
+    profile: str
+    requirements: list[str]
+    verdict: Verdict
+    reason: str
+    """One sentence; empty on PASS."""
+    virtual_ms: int
+    wall_s: float
+    steps: int
+    divergence: Divergence | None = None
+    ladder: list[LadderFrame] = field(default_factory=list)
+    evidence: list[str] = field(default_factory=list)
+    """Last frames, debug channel, register dump: on FAIL and ERROR."""
+    trace: str = ""
+    """File name of the trace, relative to report.json."""
+    capture: str = ""
+    """File name of the pcapng, relative to report.json."""
+    reproduce: str = ""
+    """A command line to copy and paste."""
+
+
+@dataclass(slots=True)
+class Report:
+    """A run of `scewl conform`."""
+
+    command: str
+    target: str
+    profile: str
+    seed: int
+    firmware: dict[str, Any] = field(default_factory=dict)
+    """For a firmware: `path`, `sha256`, and sizes where known."""
+    cases: list[CaseResult] = field(default_factory=list)
+    version: int = REPORT_VERSION
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of the cases; INCONCLUSIVE when there are none."""
+        return max((c.verdict for c in self.cases), default=Verdict.INCONCLUSIVE)
+
+    def to_json(self) -> str:
+        """The text of `report.json`."""
+        data = asdict(self)
+        data["verdict"] = self.verdict.name
+        for case, result in zip(data["cases"], self.cases, strict=True):
+            case["verdict"] = result.verdict.name
+        return json.dumps(data, indent=1, sort_keys=True) + "\n"
+
+    @classmethod
+    def load(cls, path: Path) -> Report:
+        """Read `report.json`. Raises ValueError with the reason if it is not one."""
+        try:
+            data = json.loads(path.read_text("utf-8"))
+            if data.pop("version") != REPORT_VERSION:
+                raise ValueError("another version")
+            data.pop("verdict")
+            cases = []
+            for case in data.pop("cases"):
+                case["verdict"] = Verdict[case["verdict"]]
+                case["ladder"] = [LadderFrame(**f) for f in case["ladder"]]
+                case["divergence"] = Divergence(**case["divergence"]) if case["divergence"] else None
+                cases.append(CaseResult(**case))
+            return cls(cases=cases, **data)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"{path} is not a report of this version: {error}") from error
