@@ -1,0 +1,391 @@
+"""DTLS handshake messages: fragments, their reassembly, and the messages that the judge looks into.
+
+RFC 6347, section 4.2 (header, fragments, cookie); RFC 5246, section 7.4 (messages).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from types import MappingProxyType
+from typing import Final
+
+from conformance.wire.records import Malformed
+
+HEADER_SIZE: Final = 12
+MAX_BODY: Final = 2**16
+"""Bytes of a message that an Assembler takes; a certificate chain of this protocol is below 2 KB."""
+MAX_AHEAD: Final = 16
+"""Messages beyond the next one that an Assembler buffers; a flight has at most 6."""
+EXTENDED_MASTER_SECRET: Final = 23
+"""Extension type, RFC 7627."""
+
+
+class HandshakeType(IntEnum):
+    """RFC 5246, section 7.4; RFC 6347, section 4.3.2; RFC 5077."""
+
+    HELLO_REQUEST = 0
+    CLIENT_HELLO = 1
+    SERVER_HELLO = 2
+    HELLO_VERIFY_REQUEST = 3
+    NEW_SESSION_TICKET = 4
+    CERTIFICATE = 11
+    SERVER_KEY_EXCHANGE = 12
+    CERTIFICATE_REQUEST = 13
+    SERVER_HELLO_DONE = 14
+    CERTIFICATE_VERIFY = 15
+    CLIENT_KEY_EXCHANGE = 16
+    FINISHED = 20
+
+    @property
+    def title(self) -> str:
+        """The RFC's spelling, such as `ServerHelloDone`."""
+        return self.name.title().replace("_", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """One fragment; `length` is the whole message's body, `offset` where `body` belongs in it, all in bytes."""
+
+    type: HandshakeType
+    length: int
+    message_seq: int
+    offset: int
+    body: bytes
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is a whole message."""
+        return len(self.body) == self.length
+
+    def encode(self) -> bytes:
+        """The fragment's bytes. Raises ValueError if a field does not fit."""
+        try:
+            return (
+                struct.pack(">B", self.type)
+                + self.length.to_bytes(3, "big")
+                + struct.pack(">H", self.message_seq)
+                + self.offset.to_bytes(3, "big")
+                + len(self.body).to_bytes(3, "big")
+                + self.body
+            )
+        except (struct.error, OverflowError) as error:
+            raise ValueError(f"a field of this fragment does not fit: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A whole handshake message."""
+
+    type: HandshakeType
+    message_seq: int
+    body: bytes
+
+    def encode(self) -> bytes:
+        """The message as one fragment; this is what the transcript hashes (RFC 6347, section 4.2.6)."""
+        return Fragment(self.type, len(self.body), self.message_seq, 0, self.body).encode()
+
+
+_TYPES: Final = frozenset(HandshakeType)
+
+
+def parse_fragments(plaintext: bytes) -> list[Fragment | Malformed]:
+    """The fragments in the plaintext of one handshake record; the last entry is Malformed if the bytes do not end with one.
+
+    A record without any fragment is malformed too (RFC 5246, section 6.2.1: no zero-length handshake fragments).
+    """
+    if not plaintext:
+        return [Malformed(b"", "an empty handshake record")]
+    found: list[Fragment | Malformed] = []
+    position = 0
+    while position < len(plaintext):
+        fragment = _fragment(plaintext[position:])
+        found.append(fragment)
+        if isinstance(fragment, Malformed):
+            break
+        position += HEADER_SIZE + len(fragment.body)
+    return found
+
+
+def _fragment(data: bytes) -> Fragment | Malformed:
+    if len(data) < HEADER_SIZE:
+        return Malformed(data, "shorter than a handshake header")
+    kind = data[0]
+    length = int.from_bytes(data[1:4], "big")
+    message_seq = int.from_bytes(data[4:6], "big")
+    offset = int.from_bytes(data[6:9], "big")
+    size = int.from_bytes(data[9:12], "big")
+    if kind not in _TYPES:
+        return Malformed(data, f"no handshake type {kind}")
+    if offset + size > length:
+        return Malformed(data, f"bytes {offset} to {offset + size} of a message of {length}")
+    if len(data) - HEADER_SIZE < size:
+        return Malformed(data, f"{len(data) - HEADER_SIZE} of {size} bytes of a handshake fragment")
+    return Fragment(HandshakeType(kind), length, message_seq, offset, data[HEADER_SIZE : HEADER_SIZE + size])
+
+
+class Standing(Enum):
+    """How a fragment stands to what an Assembler holds."""
+
+    NEW = "brings bytes that were missing"
+    DUPLICATE = "brings nothing new to a message that is not whole yet"
+    REPEAT = "part of a message that was whole already, with the same bytes"
+    FOREIGN = "contradicts what is held, is too long or too far ahead, or comes from before the first message"
+
+
+class _Gathering:
+    """A message in the making."""
+
+    def __init__(self, fragment: Fragment) -> None:
+        self.type = fragment.type
+        self.body = bytearray(fragment.length)
+        self.known = bytearray(fragment.length)
+
+    def standing(self, fragment: Fragment) -> Standing:
+        if fragment.type != self.type or fragment.length != len(self.body):
+            return Standing.FOREIGN
+        span = slice(fragment.offset, fragment.offset + len(fragment.body))
+        known, held = self.known[span], self.body[span]
+        if any(k and a != b for k, a, b in zip(known, held, fragment.body, strict=True)):
+            return Standing.FOREIGN
+        return Standing.NEW if 0 in known else Standing.DUPLICATE
+
+    def add(self, fragment: Fragment) -> None:
+        span = slice(fragment.offset, fragment.offset + len(fragment.body))
+        self.body[span] = fragment.body
+        self.known[span] = b"\1" * len(fragment.body)
+
+    @property
+    def whole(self) -> bool:
+        return 0 not in self.known
+
+
+class Assembler:
+    """Reassembles one direction of one handshake (RFC 6347, section 4.2.3).
+
+    Fragments may come in any order, twice, overlapping, cut differently each time. Messages come out once each, in
+    the order of `message_seq` from `first` on, so that a flight's last message means that the flight is whole. Of
+    contradictory fragments the first counts, and the others change nothing.
+    """
+
+    def __init__(self, first: int = 0) -> None:
+        self._first = first
+        self._gathering: dict[int, _Gathering] = {}
+        self.messages: list[Message] = []
+        """The messages that came out so far."""
+
+    @property
+    def next_seq(self) -> int:
+        """The `message_seq` of the next message to come out."""
+        return self._first + len(self.messages)
+
+    def standing(self, fragment: Fragment) -> Standing:
+        """What `feed` would make of it, without feeding it."""
+        if fragment.message_seq < self._first or fragment.length > MAX_BODY:
+            return Standing.FOREIGN
+        if fragment.message_seq < self.next_seq:
+            whole = self.messages[fragment.message_seq - self._first]
+            same = (fragment.type, fragment.length) == (whole.type, len(whole.body)) and whole.body[
+                fragment.offset : fragment.offset + len(fragment.body)
+            ] == fragment.body
+            return Standing.REPEAT if same else Standing.FOREIGN
+        if fragment.message_seq > self.next_seq + MAX_AHEAD:
+            return Standing.FOREIGN
+        held = self._gathering.get(fragment.message_seq)
+        return held.standing(fragment) if held else Standing.NEW
+
+    def feed(self, fragment: Fragment) -> list[Message]:
+        """Take a fragment; return the messages that it completes, and those that waited only for them."""
+        if self.standing(fragment) is not Standing.NEW:
+            return []
+        if fragment.message_seq not in self._gathering:
+            self._gathering[fragment.message_seq] = _Gathering(fragment)
+        self._gathering[fragment.message_seq].add(fragment)
+        out: list[Message] = []
+        while (held := self._gathering.get(self.next_seq)) is not None and held.whole:
+            message = Message(held.type, self.next_seq, bytes(held.body))
+            del self._gathering[self.next_seq]
+            self.messages.append(message)
+            out.append(message)
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class ClientHello:
+    """RFC 6347, section 4.2.1. `extensions` maps type to data."""
+
+    version: int
+    random: bytes
+    session_id: bytes
+    cookie: bytes
+    suites: tuple[int, ...]
+    compressions: bytes
+    extensions: Mapping[int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class HelloVerifyRequest:
+    """RFC 6347, section 4.2.1."""
+
+    version: int
+    cookie: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ServerHello:
+    """RFC 5246, section 7.4.1.3. `extensions` maps type to data."""
+
+    version: int
+    random: bytes
+    session_id: bytes
+    suite: int
+    compression: int
+    extensions: Mapping[int, bytes]
+
+    @property
+    def extended_master_secret(self) -> bool:
+        """Whether the server agreed to RFC 7627."""
+        return EXTENDED_MASTER_SECRET in self.extensions
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """RFC 5246, section 7.4.2: DER certificates, the sender's own first; empty if a client has none."""
+
+    chain: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateVerify:
+    """RFC 5246, section 7.4.8; `algorithm` is hash and signature, such as 0x0403 for ECDSA with SHA-256."""
+
+    algorithm: int
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """The body of a message that the judge does not look into."""
+
+    type: HandshakeType
+    body: bytes
+
+
+Body = ClientHello | HelloVerifyRequest | ServerHello | Certificate | CertificateVerify | Opaque
+
+
+def parse_message(message: Message) -> Body | Malformed:
+    """The message's content; Malformed if the body does not parse or something follows it."""
+    parse = _PARSERS.get(message.type)
+    if parse is None:
+        return Opaque(message.type, message.body)
+    cursor = _Cursor(message.body)
+    try:
+        body = parse(cursor)
+        cursor.end()
+    except _BadBytes as error:
+        return Malformed(message.body, f"{message.type.title}: {error}")
+    return body
+
+
+class _BadBytes(Exception):
+    """Inside this module only: a body does not parse."""
+
+
+class _Cursor:
+    """Reads big-endian fields off a body; `_BadBytes` when it runs out."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._position = 0
+
+    def __bool__(self) -> bool:
+        return self._position < len(self._data)
+
+    def take(self, size: int, what: str) -> bytes:
+        piece = self._data[self._position : self._position + size]
+        if len(piece) < size:
+            raise _BadBytes(f"{what} cut short")
+        self._position += size
+        return piece
+
+    def number(self, size: int, what: str) -> int:
+        return int.from_bytes(self.take(size, what), "big")
+
+    def vector(self, length_size: int, what: str, most: int | None = None) -> bytes:
+        length = self.number(length_size, what)
+        if most is not None and length > most:
+            raise _BadBytes(f"{what} of {length} bytes, above {most}")
+        return self.take(length, what)
+
+    def end(self) -> None:
+        if self:
+            raise _BadBytes(f"{len(self._data) - self._position} bytes too many")
+
+
+def _extensions(cursor: _Cursor) -> Mapping[int, bytes]:
+    found: dict[int, bytes] = {}
+    if cursor:  # the whole block may be absent, RFC 5246, section 7.4.1.2
+        inner = _Cursor(cursor.vector(2, "extensions"))
+        while inner:
+            kind = inner.number(2, "extension type")
+            if kind in found:
+                raise _BadBytes(f"extension {kind} twice")
+            found[kind] = inner.vector(2, "extension")
+    return MappingProxyType(found)
+
+
+def _client_hello(cursor: _Cursor) -> ClientHello:
+    version = cursor.number(2, "version")
+    random = cursor.take(32, "random")
+    session_id = cursor.vector(1, "session id", most=32)
+    cookie = cursor.vector(1, "cookie")
+    suites = cursor.vector(2, "cipher suites")
+    if len(suites) < 2 or len(suites) % 2:
+        raise _BadBytes(f"cipher suites of {len(suites)} bytes")
+    compressions = cursor.vector(1, "compression methods")
+    if not compressions:
+        raise _BadBytes("no compression method")
+    pairs = tuple(suite for (suite,) in struct.iter_unpack(">H", suites))
+    return ClientHello(version, random, session_id, cookie, pairs, compressions, _extensions(cursor))
+
+
+def _hello_verify_request(cursor: _Cursor) -> HelloVerifyRequest:
+    return HelloVerifyRequest(cursor.number(2, "version"), cursor.vector(1, "cookie"))
+
+
+def _server_hello(cursor: _Cursor) -> ServerHello:
+    return ServerHello(
+        version=cursor.number(2, "version"),
+        random=cursor.take(32, "random"),
+        session_id=cursor.vector(1, "session id", most=32),
+        suite=cursor.number(2, "cipher suite"),
+        compression=cursor.number(1, "compression method"),
+        extensions=_extensions(cursor),
+    )
+
+
+def _certificate(cursor: _Cursor) -> Certificate:
+    inner = _Cursor(cursor.vector(3, "certificate list"))
+    chain: list[bytes] = []
+    while inner:
+        der = inner.vector(3, "certificate")
+        if not der:
+            raise _BadBytes("an empty certificate")
+        chain.append(der)
+    return Certificate(tuple(chain))
+
+
+def _certificate_verify(cursor: _Cursor) -> CertificateVerify:
+    return CertificateVerify(cursor.number(2, "algorithm"), cursor.vector(2, "signature"))
+
+
+_PARSERS: Mapping[HandshakeType, Callable[[_Cursor], Body]] = {
+    HandshakeType.CLIENT_HELLO: _client_hello,
+    HandshakeType.HELLO_VERIFY_REQUEST: _hello_verify_request,
+    HandshakeType.SERVER_HELLO: _server_hello,
+    HandshakeType.CERTIFICATE: _certificate,
+    HandshakeType.CERTIFICATE_VERIFY: _certificate_verify,
+}
