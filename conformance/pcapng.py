@@ -1,0 +1,131 @@
+"""Captures: the frames of a run as a pcapng file that Wireshark opens and, with the session secrets inside, decrypts.
+
+Format: draft-ietf-opsawg-pcapng. One interface per link, link type USER0 (147), timestamps in microseconds of *virtual*
+time since the IUT's boot (so a capture begins at 1970-01-01 00:00:00). Each record is a pseudo-header and one frame:
+
+| offset | bytes | field |
+|---|---|---|
+| 0 | 1 | link: 0 radio, 1 SSS wire, 2 CPU bus |
+| 1 | 1 | direction: 0 sent by the controller, 1 towards it |
+| 2 | 2 | SCEWL id of the SED whose controller it is, little endian |
+| 4 | n | the frame, from its magic on |
+
+The same frames give the same bytes: nothing of the host, the user, the time of day or a version is written.
+
+Why not Scapy's writer: it writes neither a decryption secrets block nor `if_tsresol`.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.alphabet import HIGHEST_ID, Link
+
+LINKTYPE_USER0 = 147
+
+_SECTION_HEADER, _INTERFACE, _ENHANCED_PACKET, _SECRETS = 0x0A0D0D0A, 1, 6, 10
+_BYTE_ORDER_MAGIC = 0x1A2B3C4D
+_TLS_KEY_LOG = 0x544C534B
+_OPT_END, _OPT_COMMENT = 0, 1
+_IF_NAME, _IF_DESCRIPTION, _IF_TSRESOL = 2, 3, 9
+_EPB_FLAGS, _INBOUND, _OUTBOUND = 2, 1, 2
+_MICROSECONDS = 6
+"""`if_tsresol`: negative power of ten."""
+_MAX_OPTION = 0xFFFF
+_MAX_TIME_MS = 2**64 // 1000 - 1
+
+_INTERFACES = {
+    Link.RADIO: ("radio", "UART2, the broadcast medium"),
+    Link.SSS: ("sss", "UART1, the SSS wire"),
+    Link.CPU: ("cpu", "UART0, the CPU bus"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedFrame:
+    """One SCEWL frame on one link of one controller."""
+
+    time_ms: int
+    """Virtual milliseconds since the IUT's boot."""
+    link: Link
+    towards: bool
+    """True if it moved towards the controller, False if the controller sent it."""
+    sed: int
+    """SCEWL id of the SED whose controller it is."""
+    frame: bytes
+    """The frame from its magic on, as it was on the link."""
+    comment: str = ""
+    """Shown by Wireshark as the frame's comment; empty for none."""
+
+
+def write_capture(path: Path, frames: Iterable[CapturedFrame], secrets: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    """Write a capture. The file is readable by its owner alone (mode 0600), for it may hold session secrets.
+
+    `secrets` are pairs of client random (32 bytes) and master secret (48 bytes), as NSS key logs have them; repeats are
+    dropped.
+    Raises ValueError for a time, id or secret out of range and OSError if the file cannot be written.
+    """
+    data = b"".join(_blocks(frames, secrets))
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        os.fchmod(file.fileno(), 0o600)  # an older file keeps its mode when it is opened again
+        file.write(data)
+
+
+def _blocks(frames: Iterable[CapturedFrame], secrets: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
+    """All blocks in order. Readers want the secrets before the first frame that needs them."""
+    yield _block(_SECTION_HEADER, struct.pack("<IHHq", _BYTE_ORDER_MAGIC, 1, 0, -1))
+    for link in Link:
+        name, description = _INTERFACES[link]
+        options = _option(_IF_NAME, name.encode()) + _option(_IF_DESCRIPTION, description.encode())
+        options += _option(_IF_TSRESOL, bytes([_MICROSECONDS])) + _option(_OPT_END, b"")
+        yield _block(_INTERFACE, struct.pack("<HHI", LINKTYPE_USER0, 0, 0) + options)
+    if key_log := _key_log(secrets):
+        yield _block(_SECRETS, struct.pack("<II", _TLS_KEY_LOG, len(key_log)) + _padded(key_log))
+    for frame in frames:
+        yield _frame_block(frame)
+
+
+def _frame_block(frame: CapturedFrame) -> bytes:
+    if not 0 <= frame.time_ms <= _MAX_TIME_MS:
+        raise ValueError(f"time {frame.time_ms} ms is out of range")
+    if not 0 <= frame.sed <= HIGHEST_ID:
+        raise ValueError(f"SED id {frame.sed} is out of range")
+    data = struct.pack("<BBH", frame.link, frame.towards, frame.sed) + frame.frame
+    high, low = divmod(frame.time_ms * 1000, 2**32)
+    options = _option(_OPT_COMMENT, _cut(frame.comment)) if frame.comment else b""
+    options += _option(_EPB_FLAGS, struct.pack("<I", _INBOUND if frame.towards else _OUTBOUND)) + _option(_OPT_END, b"")
+    body = struct.pack("<IIIII", frame.link, high, low, len(data), len(data)) + _padded(data) + options
+    return _block(_ENHANCED_PACKET, body)
+
+
+def _key_log(secrets: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The lines of an NSS key log, each secret once, in the order given."""
+    lines: dict[str, None] = {}
+    for random, master in secrets:
+        if len(random) != 32 or len(master) != 48:
+            # The lengths only: a secret never shows in a message.
+            raise ValueError(f"a secret is 32 and 48 bytes, not {len(random)} and {len(master)}")
+        lines[f"CLIENT_RANDOM {random.hex()} {master.hex()}\n"] = None
+    return "".join(lines).encode()
+
+
+def _cut(comment: str) -> bytes:
+    """UTF-8 that fits an option, never cut inside a character."""
+    return comment.encode()[:_MAX_OPTION].decode(errors="ignore").encode()
+
+
+def _option(code: int, value: bytes) -> bytes:
+    return struct.pack("<HH", code, len(value)) + _padded(value)
+
+
+def _block(kind: int, body: bytes) -> bytes:
+    length = struct.pack("<I", len(body) + 12)
+    return struct.pack("<I", kind) + length + body + length
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 4)

@@ -1,0 +1,275 @@
+"""Ladders: who sent what to whom and when, as text for a console and as SVG for a page.
+
+Both are drawn from the same rungs. A ladder has a lane for each party: the CPU, the SED under test (IUT), its peers,
+the FAA, the SSS, and the bare radio, where broadcasts end and injected frames begin.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from conformance.results import LadderFrame
+from model.alphabet import BROADCAST, FAA_ID, SSS_ID
+
+_CPU, _IUT, _SSS, _RADIO = "CPU", "IUT", "SSS", "radio"
+
+_ROW, _HEAD, _TIME, _FOOT = 34, 40, 76, 14
+"""SVG units: height of a rung, of the heading, width of the time column, space below."""
+_CHAR = 6.4
+"""SVG units that a character of a label takes, about."""
+_NARROWEST, _WIDEST = 130, 250
+"""SVG units between two lanes."""
+_MANY = 24
+"""Rungs from which the lanes are named at the foot, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One frame, placed: the lanes it leaves and reaches, by index, and what to write beside it."""
+
+    frame: LadderFrame
+    start: int
+    end: int
+    label: str
+    tags: tuple[str, ...]
+    """Its fate unless delivered, the source it claims, its note."""
+    first: bool
+    """True if it is the first of its instant, where the time is written."""
+
+    @property
+    def lost(self) -> bool:
+        """True if it never arrived."""
+        return self.frame.fate == "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """Lanes, left to right, and rungs, in order."""
+
+    lanes: tuple[str, ...]
+    rungs: tuple[Rung, ...]
+
+
+def iut_of(frames: Iterable[LadderFrame]) -> int | None:
+    """The id of the SED under test: the party that most frames have at one end. None if no frame tells.
+
+    The SSS wire has one SED only, and a radio frame that the IUT sent or got has it at one end.
+    """
+    votes: Counter[int] = Counter()
+    for frame in frames:
+        votes.update(end for end in {frame.source, frame.target} if end > FAA_ID)
+    return max(votes, key=lambda sed: (votes[sed], -sed), default=None)
+
+
+def lay_out(frames: Sequence[LadderFrame], iut: int | None = None) -> Ladder:
+    """Place frames on lanes. `iut` is the id of the SED under test; without it, `iut_of(frames)`."""
+    iut = iut_of(frames) if iut is None else iut
+    ends = [_ends(frame, iut) for frame in frames]
+    used = {lane for pair in ends for lane in pair} | {_CPU, _IUT}
+    order = sorted(used, key=_rank)
+    lanes = tuple(f"SED {iut} (IUT)" if lane == _IUT and iut is not None else str(lane) for lane in order)
+    rungs = []
+    before: tuple[int, int] | None = None
+    for frame, (start, end) in zip(frames, ends, strict=True):
+        instant = (frame.time, frame.step)
+        placed = Rung(frame, order.index(start), order.index(end), frame.label, _tags(frame), instant != before)
+        rungs.append(placed)
+        before = instant
+    return Ladder(lanes, tuple(rungs))
+
+
+def around(frames: Sequence[LadderFrame], step: int | None, count: int = 12, after: int = 3) -> list[LadderFrame]:
+    """At most `count` frames up to a step and `after` of them behind it; the last ones if `step` is None."""
+    end = len(frames)
+    if step is not None:
+        end = min(end, sum(1 for frame in frames if frame.step <= step) + after)
+    return list(frames[max(0, end - count) : end])
+
+
+def seconds(milliseconds: int) -> str:
+    """Virtual time as people read it: `12.345`, in seconds, exact."""
+    whole, rest = divmod(milliseconds, 1000)
+    return f"{whole}.{rest:03}"
+
+
+def _ends(frame: LadderFrame, iut: int | None) -> tuple[str, str]:
+    if frame.link == "cpu":
+        return (_CPU, _IUT) if frame.source == BROADCAST else (_IUT, _CPU)
+    if frame.link == "sss":
+        return (_IUT, _SSS) if frame.source == iut else (_SSS, _IUT)
+    # What is injected comes from the attacker, whatever id it claims. A broadcast reaches the IUT unless it sent it.
+    start = _RADIO if frame.fate == "injected" else _party(frame.source, iut)
+    if frame.target == BROADCAST:
+        return start, _RADIO if start == _IUT else _IUT
+    return start, _party(frame.target, iut)
+
+
+def _party(scewl_id: int, iut: int | None) -> str:
+    if scewl_id == iut:
+        return _IUT
+    return {BROADCAST: _RADIO, SSS_ID: _SSS, FAA_ID: "FAA"}.get(scewl_id, f"SED {scewl_id}")
+
+
+def _rank(lane: str) -> tuple[int, int]:
+    """Left to right: CPU, IUT, the other SEDs by id, FAA, SSS, radio."""
+    if lane.startswith("SED "):
+        return 2, int(lane[4:])
+    return {_CPU: 0, _IUT: 1, "FAA": 3, _SSS: 4, _RADIO: 5}[lane], 0
+
+
+def _tags(frame: LadderFrame) -> tuple[str, ...]:
+    tags = [] if frame.fate == "delivered" else [frame.fate]
+    if frame.fate == "injected":
+        tags = [f"injected as {_party(frame.source, None)}"]
+    if frame.link == "radio" and frame.target == BROADCAST:
+        tags.append("broadcast")
+    if frame.note and frame.note not in tags:
+        tags.append(frame.note)
+    return tuple(tags)
+
+
+# Text
+
+
+@dataclass(frozen=True, slots=True)
+class _Glyphs:
+    lane: str
+    line: str
+    cross: str
+    left: str
+    right: str
+    from_left: str
+    from_right: str
+    lost: str
+    here: str
+
+
+_UNICODE = _Glyphs("│", "─", "┼", "◀", "▶", "├", "┤", "\N{BOX DRAWINGS LIGHT DIAGONAL CROSS}", "▸")
+_ASCII = _Glyphs("|", "-", "+", "<", ">", "|", "|", "X", ">")
+
+
+def text_ladder(ladder: Ladder, *, width: int = 100, mark: int | None = None, ascii_only: bool = False) -> list[str]:
+    """Lines of at most `width` characters. The rungs of step `mark` bear a sign at the left.
+
+    Labels stand at the right, so that lanes can be close; what does not fit is cut, with an ellipsis.
+    """
+    glyphs = _ASCII if ascii_only else _UNICODE
+    ellipsis = "..." if ascii_only else "…"
+    names = [lane.removesuffix(" (IUT)") for lane in ladder.lanes]
+    gap = max([9, *(len(name) + 2 for name in names)])
+    room = max(24, width - 14)
+    if gap * len(names) > room // 2:
+        names = [name.removeprefix("SED ") for name in names]
+        gap = max(6, *(len(name) + 1 for name in names))
+    head = "time (s)".rjust(11) + "  " + "".join(name[: gap - 1].center(gap) for name in names)
+    lines = [head.rstrip()[:width]]
+    for rung in ladder.rungs:
+        sign = glyphs.here if rung.frame.step == mark else " "
+        time = seconds(rung.frame.time) if rung.first else ""
+        what = ", ".join((rung.label, *rung.tags))
+        line = f"{sign}{time:>10}  {_rung_text(rung, len(names), gap, glyphs)} {what}".rstrip()
+        lines.append(line if len(line) <= width else line[: width - len(ellipsis)] + ellipsis)
+    return lines
+
+
+def _rung_text(rung: Rung, lanes: int, gap: int, glyphs: _Glyphs) -> str:
+    cells = [" "] * (lanes * gap)
+    at = [gap // 2 + gap * lane for lane in range(lanes)]
+    for column in at:
+        cells[column] = glyphs.lane
+    start, end = at[rung.start], at[rung.end]
+    if start == end:
+        cells[start] = glyphs.cross
+        return "".join(cells)
+    right = end > start
+    inner = range(start + 1, end) if right else range(start - 1, end, -1)
+    if rung.lost:
+        inner = inner[: len(inner) * 6 // 10 + 1]
+    for column in inner:
+        cells[column] = glyphs.cross if column in at else glyphs.line
+    cells[start] = glyphs.from_left if right else glyphs.from_right
+    cells[inner[-1]] = glyphs.lost if rung.lost else glyphs.right if right else glyphs.left
+    return "".join(cells)
+
+
+# SVG
+
+
+def svg_ladder(ladder: Ladder, *, mark: int | None = None, title: str = "Ladder") -> str:
+    """An `<svg>` element without any style of its own: the page colours it through the classes, text is `currentColor`.
+
+    Lost frames end in a cross. The rungs of step `mark` stand on a band of class `here`.
+    """
+    gap = _gap(ladder)
+    width = _TIME + gap * len(ladder.lanes)
+    foot = _HEAD if len(ladder.rungs) > _MANY else _FOOT
+    bottom = _HEAD + _ROW * len(ladder.rungs) + 8
+    height = bottom + foot
+    parts = [
+        f'<svg class="ladder" role="img" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"',
+        f' width="{width}" height="{height}"><title>{escape(title)}</title>',
+        *_bands(ladder, mark, width),
+    ]
+    for index, lane in enumerate(ladder.lanes):
+        x = _lane_x(index, gap)
+        of = ' class="lane iut"' if lane.endswith("(IUT)") else ' class="lane"'
+        parts.append(f'<g{of}><line x1="{x}" y1="{_HEAD - 8}" x2="{x}" y2="{bottom}"/>{_text(x, _HEAD - 16, lane)}')
+        if foot == _HEAD:
+            parts.append(_text(x, bottom + 22, lane))
+        parts.append("</g>")
+    for index, rung in enumerate(ladder.rungs):
+        parts.append(_rung_svg(rung, _HEAD + _ROW * (index + 1) - 8, gap))
+    parts.append("</svg>")
+    return "".join(parts)
+
+
+def _gap(ladder: Ladder) -> int:
+    """Between two lanes, so that most labels fit above their arrows."""
+    wanted = [
+        (len(" ".join((rung.label, *rung.tags))) * _CHAR + 30) / max(1, abs(rung.end - rung.start))
+        for rung in ladder.rungs
+    ]
+    return int(min(_WIDEST, max([_NARROWEST, *wanted])))
+
+
+def _lane_x(index: int, gap: int) -> int:
+    return _TIME + gap // 2 + gap * index
+
+
+def _bands(ladder: Ladder, mark: int | None, width: int) -> Iterator[str]:
+    for index, rung in enumerate(ladder.rungs):
+        if rung.frame.step == mark:
+            yield f'<rect class="here" x="0" y="{_HEAD + _ROW * index - 2}" width="{width}" height="{_ROW}"/>'
+
+
+def _text(x: int, y: int, text: str, extra: str = "") -> str:
+    return f'<text x="{x}" y="{y}" text-anchor="middle">{escape(text)}{extra}</text>'
+
+
+def _rung_svg(rung: Rung, y: int, gap: int) -> str:
+    frame = rung.frame
+    start, end = _lane_x(rung.start, gap), _lane_x(rung.end, gap)
+    way = 1 if end >= start else -1
+    middle = (start + end) // 2
+    head = end - 4 * way
+    if rung.lost:
+        head = start + (end - start) * 6 // 10
+    tags = f' <tspan class="tag">{escape(", ".join(rung.tags))}</tspan>' if rung.tags else ""
+    tip = f"{seconds(frame.time)} s, step {frame.step}, {frame.link}: {frame.label}, {frame.size} B"
+    parts = [f'<g class="rung {escape(frame.fate)} on-{escape(frame.link)}"><title>{escape(tip)}</title>']
+    if rung.first:
+        parts.append(f'<text class="time" x="{_TIME - 10}" y="{y + 4}" text-anchor="end">{seconds(frame.time)}</text>')
+    if start == end:
+        parts.append(f'<circle cx="{start}" cy="{y}" r="4"/>')
+    else:
+        parts.append(f'<line x1="{start}" y1="{y}" x2="{head}" y2="{y}"/>')
+        parts.append(_cross(head, y) if rung.lost else f'<path class="tip" d="M{head} {y}l{-8 * way} -4v8z"/>')
+    parts.append(_text(middle, y - 7, rung.label, tags))
+    return "".join(parts) + "</g>"
+
+
+def _cross(x: int, y: int) -> str:
+    return f'<path class="cross" d="M{x - 5} {y - 5}l10 10m0 -10l-10 10"/>'
