@@ -70,16 +70,17 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "close": ("source", "seq"),
     "alert": ("source", "seq"),
     # neither
-    "noise": (),
+    "noise": ("source",),
     "time": ("ms",),
 }
 """Event kinds and the names of their arguments.
 
 `hello` lacks a valid cookie, `hello-cookie` has one; `handshake` numbers the client's handshake (its client random).
-`certificate` is the peer's certificate message, whole; it precedes `flight4` or `flight5`, which say that the flight is whole and verifies.
-`repeat` is the last message of an earlier flight, come again. `forged` is a plaintext handshake message that does not belong to the
-handshake under way. `seq` is a record's number in epoch 1, of an authenticated record. `response` follows the `data` that
-completes (or spoils) the registration response. `noise` is all that authenticates nowhere or does not parse.
+`certificate` is the peer's certificate message, whole; it precedes `flight4` or `flight5`, which say that the flight
+is whole and verifies. `repeat` is the last message of an earlier flight, come again. `forged` is a plaintext handshake
+message that does not belong to the handshake under way. `seq` is a record's number in epoch 1, of an authenticated
+record. `response` follows the `data` that completes (or spoils) the registration response. `noise` is all that
+authenticates nowhere or does not parse; its `source` is 0 where the frame is not a datagram of a possible peer.
 """
 
 OUTPUTS: dict[str, tuple[str, ...]] = {
@@ -101,8 +102,8 @@ OUTPUTS: dict[str, tuple[str, ...]] = {
 }
 """Output kinds and the names of their arguments.
 
-`ca` is the authority of the certificate that the controller presents. `intact` is 1 if the bytes are the ones that were given.
-`unknown` is anything that the abstraction cannot name; no rule ever allows it.
+`ca` is the authority of the certificate that the controller presents. `intact` is 1 if the bytes are the ones that
+were given. `unknown` is anything that the abstraction cannot name; no rule ever allows it.
 """
 
 
