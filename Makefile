@@ -1,0 +1,54 @@
+# Every target works from any state of the checkout; the targets that do the work are called by hand rarely.
+# Paths are relative, so that a checkout in a directory with spaces in its name works.
+.DEFAULT_GOAL := help
+.PHONY: help conform test firmware setup setup-test lock clean
+.DELETE_ON_ERROR:
+
+BUILD := build
+# An unpacked Mbed TLS 3.6 to use instead of Debian's; firmware/fetch-mbedtls.sh checks it.
+MBEDTLS_DIR ?=
+export MBEDTLS_DIR
+# Further options for `scewl conform`, for example ARGS=--json
+ARGS ?=
+
+# tox makes its environments from what setup fetched, without a network and without a home directory.
+TOX_ENV = UV_NO_INDEX=1 UV_FIND_LINKS="$$PWD/$(BUILD)/wheels" UV_CACHE_DIR="$$PWD/$(BUILD)/uv-cache" \
+          UV_PYTHON_DOWNLOADS=never UV_OFFLINE=1
+
+help:  ## Show the targets
+	@echo "make conform   run the conformance suite against our firmware in QEMU; report: reports/out/"
+	@echo "make test      the whole test suite: linters, firmware checks, tests (tox)"
+	@echo "make firmware  build $(BUILD)/firmware/controller.elf"
+	@echo "make setup     only install what make conform needs (packages, .venv)"
+	@echo "make lock      write requirements/*.txt anew from pyproject.toml"
+	@echo "make clean     remove everything that was made, .venv included"
+	@echo
+	@echo "Settings: MBEDTLS_DIR=<Mbed TLS 3.6>  DEBIAN_MIRROR=<URI>  ARGS=<options for scewl conform>"
+
+setup:
+	@.ci/setup.sh run
+
+setup-test:
+	@.ci/setup.sh test
+
+firmware: setup
+	@firmware/fetch-mbedtls.sh $(BUILD)/mbedtls
+	@$(MAKE) --no-print-directory -C firmware BUILD=../$(BUILD)/firmware \
+	    MBEDTLS_DIR="$(if $(MBEDTLS_DIR),$(abspath $(MBEDTLS_DIR)),../$(BUILD)/mbedtls)"
+
+conform: firmware
+	@.venv/bin/scewl conform $(ARGS)
+
+test: setup-test
+	@$(TOX_ENV) .venv/bin/tox run
+
+LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+       --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+       pyproject.toml requirements/build.in
+
+lock: setup-test
+	@$(LOCK) --output-file requirements/run.txt
+	@$(LOCK) --constraint requirements/run.txt --extra test --extra lint --extra dev --output-file requirements/test.txt
+
+clean:
+	rm -rf -- $(BUILD) .venv .tox reports/out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
