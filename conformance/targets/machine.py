@@ -1,0 +1,249 @@
+"""One running QEMU with its virtual-time shim: the process, its byte streams, the control socket. No verdicts here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from conformance.targets.base import HarnessError
+from model.alphabet import Link
+
+IMAGE_ADDRESS = 0x3F000
+"""Where the provisioning image lies in flash."""
+IMAGE_SIZE = 0x1000
+"""Bytes of flash from there to its end."""
+
+_UARTS = (Link.CPU, Link.SSS, Link.RADIO)
+"""Link of each UART, by number."""
+_NEVER = 2**64 - 1
+_REPORT = struct.Struct("=QQQQ")
+_COMMAND = struct.Struct("=Q")
+_CHUNK = 65_536
+_TEXT_LIMIT = 65_536
+"""Bytes kept of what QEMU itself writes, and of the log of guest errors."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShimReport:
+    """The shim's answer to a command. Times in virtual nanoseconds; `deadline` None if no timer runs.
+
+    `busy` is the CPU time that the vCPU has used since the last event. Not `quiescent`: it used too much, and still runs.
+    """
+
+    quiescent: bool
+    now: int
+    deadline: int | None
+    busy: int
+
+
+class Machine:
+    """QEMU with one firmware. Everything it writes is drained whenever `pump` runs; nothing here blocks for longer than asked."""
+
+    def __init__(
+        self, elf: Path, image: bytes, shim: Path, qemu: str, busy_limit_ns: int, busy_is_idle_ns: int
+    ) -> None:
+        """Start QEMU. `image` goes through an anonymous file, so its keys never reach a disk. Raises HarnessError without QEMU."""
+        self.received: deque[tuple[Link, bytes]] = deque()
+        """Bytes that left the firmware, in order within a link."""
+        self.debug = bytearray()
+        """Bytes of the debug channel (semihosting)."""
+        self.messages = bytearray()
+        """What QEMU itself said: errors, the register dump of a lockup."""
+        self.guest_errors = bytearray()
+        """QEMU's log of what no correct firmware does."""
+        self.reports: deque[ShimReport] = deque()
+        self._report = bytearray()
+        self._outbox = {link: bytearray() for link in Link}
+        self._readers: dict[int, Link | str] = {}
+        self._files: list[socket.socket | int] = []
+        self._poll = select.poll()
+        self._uarts: dict[Link, socket.socket] = {}
+        with _inherited() as child:
+            try:
+                command = [qemu, *self._arguments(elf, image, child)]
+                control, theirs = self._pair(child)
+                self._control = control
+                self._watch(control.fileno(), "control")
+                errors_read, errors_write = os.pipe()
+                child.append(errors_write)
+                self._files.append(errors_read)
+                self._watch(errors_read, "messages")
+                environment = dict(
+                    os.environ,
+                    LD_PRELOAD=str(shim),
+                    SCEWL_SHIM_CONTROL=str(theirs),
+                    SCEWL_SHIM_STREAMS=self._streams,
+                    SCEWL_SHIM_BUSY_LIMIT=str(busy_limit_ns),
+                    SCEWL_SHIM_BUSY_IS_IDLE=str(busy_is_idle_ns),
+                )
+                self.process = subprocess.Popen(
+                    command,
+                    env=environment,
+                    pass_fds=child,
+                    stdin=subprocess.DEVNULL,
+                    stdout=errors_write,
+                    stderr=errors_write,
+                )
+            except FileNotFoundError as error:
+                self._close_files()
+                advice = "install it (Debian: apt install qemu-system-arm)"
+                raise HarnessError(f"no `{qemu}` on PATH; {advice}") from error
+            except BaseException:
+                self._close_files()
+                raise
+
+    def _arguments(self, elf: Path, image: bytes, child: list[int]) -> list[str]:
+        """QEMU's arguments; opens the UARTs, the debug channel and the log."""
+        argv = ["-M", "lm3s6965evb", "-nodefaults", "-display", "none", "-name", "scewl,debug-threads=on"]
+        argv += ["-kernel", str(elf)]
+        if image:
+            memory = os.memfd_create("scewl-image", os.MFD_CLOEXEC)
+            child.append(memory)
+            os.write(memory, image)
+            argv += ["-device", f"loader,file=/dev/fd/{memory},addr={IMAGE_ADDRESS:#x},force-raw=on"]
+        streams = []
+        for number, link in enumerate(_UARTS):
+            ours, theirs = self._pair(child)
+            self._uarts[link] = ours
+            self._watch(ours.fileno(), link)
+            streams.append(theirs)
+            argv += ["-chardev", f"socket,id=u{number},fd={theirs}", "-serial", f"chardev:u{number}"]
+        ours, theirs = self._pair(child)
+        self._watch(ours.fileno(), "debug")
+        streams.append(theirs)
+        argv += ["-chardev", f"socket,id=debug,fd={theirs}"]
+        argv += ["-semihosting-config", "enable=on,target=native,chardev=debug"]
+        log_read, log_write = os.pipe()
+        child.append(log_write)
+        self._files.append(log_read)
+        self._watch(log_read, "guest_errors")
+        argv += ["-d", "guest_errors", "-D", f"/dev/fd/{log_write}"]
+        self._streams = ",".join(map(str, streams))
+        return argv
+
+    def _pair(self, child: list[int]) -> tuple[socket.socket, int]:
+        """A socket pair: our end, and the number of the child's."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        self._files.append(ours)
+        child.append(theirs.detach())
+        return ours, child[-1]
+
+    def _watch(self, fd: int, what: Link | str) -> None:
+        os.set_blocking(fd, False)
+        self._readers[fd] = what
+        self._poll.register(fd, select.POLLIN)
+
+    # ---- in and out ----
+
+    def command(self, advance_ns: int) -> None:
+        """Ask for `advance_ns` of virtual time (0: none) and a report when quiescent."""
+        with contextlib.suppress(OSError):  # gone; `pump` will see it
+            self._control.send(_COMMAND.pack(advance_ns))
+
+    def write(self, link: Link, data: bytes) -> None:
+        """Queue bytes for a UART, and write what goes."""
+        self._outbox[link] += data
+        self.write_queued()
+
+    def write_queued(self) -> bool:
+        """Write what goes of the queues; tell whether anything went."""
+        progress = False
+        for link, queue in self._outbox.items():
+            while queue:
+                try:
+                    sent = self._uarts[link].send(queue)
+                except BlockingIOError:
+                    break
+                except OSError:  # gone; `pump` will see it
+                    queue.clear()
+                    break
+                del queue[:sent]
+                progress = True
+            self._poll.modify(self._uarts[link], select.POLLIN | (select.POLLOUT if queue else 0))
+        return progress
+
+    def pump(self, timeout_s: float) -> bool:
+        """Read all that is there, waiting up to `timeout_s` for something. False once QEMU has ended and all was read."""
+        if not self._readers:
+            return False
+        for fd, _ in self._poll.poll(timeout_s * 1000):
+            self._read(fd)
+        if any(self._outbox.values()):
+            self.write_queued()
+        return bool(self._readers)
+
+    def _read(self, fd: int) -> None:
+        what = self._readers[fd]
+        try:
+            data = os.read(fd, _CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._poll.unregister(fd)
+            del self._readers[fd]
+        elif isinstance(what, Link):
+            self.received.append((what, data))
+        elif what == "debug":
+            self.debug += data
+        elif what == "control":
+            self._report += data
+            while len(self._report) >= _REPORT.size:
+                kind, now, deadline, busy = _REPORT.unpack_from(self._report)
+                del self._report[: _REPORT.size]
+                self.reports.append(ShimReport(kind == 1, now, None if deadline == _NEVER else deadline, busy))
+        else:
+            text = self.messages if what == "messages" else self.guest_errors
+            text += data[: max(0, _TEXT_LIMIT - len(text))]
+
+    def filenos(self) -> list[int]:
+        """Descriptors that become readable when `pump` has something to do."""
+        return list(self._readers)
+
+    # ---- the end ----
+
+    def ended(self, wait_s: float = 2.0) -> str:
+        """How QEMU ended: `exit status 1`, `SIGABRT`. Kills it if it does not end within `wait_s`."""
+        try:
+            status = self.process.wait(wait_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            status = self.process.wait()
+        return f"exit status {status}" if status >= 0 else signal.Signals(-status).name
+
+    def close(self) -> None:
+        """Kill QEMU and free everything."""
+        self.process.kill()
+        self.process.wait()
+        self._close_files()
+
+    def _close_files(self) -> None:
+        for file in self._files:
+            if isinstance(file, int):
+                os.close(file)
+            else:
+                file.close()
+        self._files.clear()
+        self._readers.clear()
+
+
+@contextlib.contextmanager
+def _inherited() -> Iterator[list[int]]:
+    """A list of descriptors for a child; ours are closed at the end."""
+    fds: list[int] = []
+    try:
+        yield fds
+    finally:
+        for fd in fds:
+            os.close(fd)
