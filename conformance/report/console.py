@@ -1,4 +1,4 @@
-"""What `scewl` prints about cases: a line as each ends, the details of those that did not pass, the table at the end."""
+"""What `scewl` prints about cases: a line as each ends, the details of those that did not pass, and a table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import shutil
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -17,6 +17,13 @@ from conformance.results import CaseResult, Divergence, Report
 from model.verdict import Verdict
 
 _COLOURS = {Verdict.PASS: "32", Verdict.INCONCLUSIVE: "33", Verdict.FAIL: "31", Verdict.ERROR: "35"}
+_WORDS = {
+    Verdict.FAIL: "failed",
+    Verdict.ERROR: "error",
+    Verdict.INCONCLUSIVE: "inconclusive",
+    Verdict.PASS: "passed",
+}
+"""What a summary calls them, in the order in which people want to read."""
 _NARROW, _WIDE = 60, 140
 _EVIDENCE = 12
 """Lines of evidence that a console shows; the page shows all."""
@@ -64,21 +71,20 @@ def progress_line(done: int, total: int, case: CaseResult, style: Style) -> str:
     return f"{count} {style.verdict(case.verdict)} {case.case}  {times}"
 
 
+def worst_first(cases: Iterable[CaseResult]) -> list[CaseResult]:
+    """In the order in which people want to read: FAIL, ERROR, INCONCLUSIVE, PASS, each as they were run."""
+    return sorted(cases, key=lambda case: list(_WORDS).index(case.verdict))
+
+
 def summary(report: Report) -> str:
-    """`3 passed, 1 failed`, the worst first."""
+    """`1 failed, 3 passed`."""
     counts = Counter(case.verdict for case in report.cases)
-    words = {
-        Verdict.PASS: "passed",
-        Verdict.FAIL: "failed",
-        Verdict.INCONCLUSIVE: "inconclusive",
-        Verdict.ERROR: "error",
-    }
-    return ", ".join(f"{counts[verdict]} {words[verdict]}" for verdict in sorted(counts, reverse=True)) or "no case"
+    return ", ".join(f"{counts[verdict]} {word}" for verdict, word in _WORDS.items() if counts[verdict]) or "no case"
 
 
 def table(report: Report, style: Style) -> Iterator[str]:
     """The lines of the final table, the worst cases first, and the summary below."""
-    cases = sorted(report.cases, key=lambda case: -case.verdict)
+    cases = worst_first(report.cases)
     name = max([len("case"), *(len(case.case) for case in cases)])
     requirements = max(12, style.width - 14 - name - 24)
     heading = f"{'verdict':<12}  {'case':<{name}}  {'virtual s':>10}  {'wall s':>7}  requirements"

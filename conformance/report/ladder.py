@@ -16,12 +16,12 @@ from model.alphabet import BROADCAST, FAA_ID, SSS_ID
 
 _CPU, _IUT, _SSS, _RADIO = "CPU", "IUT", "SSS", "radio"
 
-_ROW, _HEAD, _TIME, _FOOT = 34, 40, 76, 14
-"""SVG units: height of a rung, of the heading, width of the time column, space below."""
+_ROW, _HEAD, _TIME, _MARGIN, _FOOT = 34, 40, 76, 60, 14
+"""SVG units: height of a rung, of the heading, width of the time column, beside the outer lanes, space below."""
 _CHAR = 6.4
 """SVG units that a character of a label takes, about."""
-_NARROWEST, _WIDEST = 130, 250
-"""SVG units between two lanes."""
+_NARROWEST, _WIDEST, _COMFORT = 120, 240, 1060
+"""SVG units between two lanes, and the width that a ladder keeps to while lanes are not too narrow for it."""
 _MANY = 24
 """Rungs from which the lanes are named at the foot, too."""
 
@@ -204,7 +204,7 @@ def svg_ladder(ladder: Ladder, *, mark: int | None = None, title: str = "Ladder"
     Lost frames end in a cross. The rungs of step `mark` stand on a band of class `here`.
     """
     gap = _gap(ladder)
-    width = _TIME + gap * len(ladder.lanes)
+    width = _TIME + 2 * _MARGIN + gap * (len(ladder.lanes) - 1)
     foot = _HEAD if len(ladder.rungs) > _MANY else _FOOT
     bottom = _HEAD + _ROW * len(ladder.rungs) + 8
     height = bottom + foot
@@ -232,11 +232,12 @@ def _gap(ladder: Ladder) -> int:
         (len(" ".join((rung.label, *rung.tags))) * _CHAR + 30) / max(1, abs(rung.end - rung.start))
         for rung in ladder.rungs
     ]
-    return int(min(_WIDEST, max([_NARROWEST, *wanted])))
+    widest = max(_NARROWEST, min(_WIDEST, (_COMFORT - _TIME - 2 * _MARGIN) / (len(ladder.lanes) - 1)))
+    return int(min(widest, max([_NARROWEST, *wanted])))
 
 
 def _lane_x(index: int, gap: int) -> int:
-    return _TIME + gap // 2 + gap * index
+    return _TIME + _MARGIN + gap * index
 
 
 def _bands(ladder: Ladder, mark: int | None, width: int) -> Iterator[str]:

@@ -1,0 +1,131 @@
+"""The report as one page: no external resource, everything escaped, worst cases first.
+
+The page's content security policy allows nothing but its own style and script, by their hashes. A hostile string in a
+result (evidence is what a device wrote) therefore could not run even if it slipped through the escaping.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from conformance.report.console import deadline_text, summary, worst_first
+from conformance.report.ladder import around, iut_of, lay_out, seconds, svg_ladder
+from conformance.report.requirements import Requirement
+from conformance.results import CaseResult, Report
+from model.verdict import Verdict
+
+_FOLDER = Path(__file__).parent
+_FRAMES = 300
+"""Frames that the page draws of one case; the trace has all."""
+_OPEN = 3
+"""Cases that did not pass and stand open from the start."""
+
+
+def render_page(report: Report, known: Mapping[str, Requirement]) -> str:
+    """The page's text. The same report gives the same page."""
+    css = (_FOLDER / "page.css").read_text("utf-8")
+    script = (_FOLDER / "page.js").read_text("utf-8")
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    ordered = worst_first(report.cases)
+    counts = Counter(case.verdict for case in ordered)
+    bar, x = [], 0
+    for verdict in dict.fromkeys(case.verdict for case in ordered):
+        bar.append({"verdict": verdict.name, "x": x, "width": counts[verdict]})
+        x += counts[verdict]
+    ledger = _ledger(report, known)
+    return environment.get_template("page.html.j2").render(
+        report=report,
+        summary=summary(report),
+        facts=_facts(report),
+        bar=bar,
+        bar_width=max(1, x),
+        cases=[_case(case, known, is_open=index < _OPEN) for index, case in enumerate(ordered)],
+        ledger=ledger,
+        cited=sum(1 for row in ledger if row["cases"]),
+        css=Markup(css),
+        script=Markup(script),
+        policy=f"default-src 'none'; style-src '{_hash(css)}'; script-src '{_hash(script)}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'",
+    )
+
+
+def write_page(report: Report, path: Path, known: Mapping[str, Requirement]) -> None:
+    """Write the page. Raises OSError if the file cannot be written."""
+    path.write_text(render_page(report, known), "utf-8")
+
+
+def _hash(text: str) -> str:
+    """As a content security policy wants it: of exactly what stands between the tags."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _facts(report: Report) -> list[tuple[str, str]]:
+    facts = [("Target", report.target), ("Profile", report.profile), ("Seed", str(report.seed))]
+    facts.append(("Virtual time", f"{sum(case.virtual_ms for case in report.cases) / 1000:.1f} s"))
+    facts.append(("Wall time", f"{sum(case.wall_s for case in report.cases):.1f} s"))
+    firmware = [
+        (f"Firmware {key}", f"{value:,} B" if isinstance(value, int) else str(value))
+        for key, value in sorted(report.firmware.items())
+    ]
+    return facts + sorted(firmware, key=lambda fact: len(fact[1]))
+
+
+def _case(case: CaseResult, known: Mapping[str, Requirement], *, is_open: bool) -> dict[str, Any]:
+    diff = case.divergence
+    step = diff.step if diff is not None else None
+    shown = around(case.ladder, step, _FRAMES)
+    return {
+        "result": case,
+        "open": is_open and case.verdict is not Verdict.PASS,
+        "text": " ".join((case.case, case.title, case.verdict.name, case.reason, *case.requirements)).lower(),
+        "virtual": seconds(case.virtual_ms),
+        "at": seconds(diff.time) if diff is not None else "",
+        "deadline": deadline_text(diff.observed_deadline) if diff is not None else "",
+        "deadlines": " or ".join(dict.fromkeys(map(deadline_text, diff.allowed_deadlines))) if diff is not None else "",
+        "deadline_wrong": diff is not None and diff.observed_deadline not in diff.allowed_deadlines,
+        "broken": [_rule(rule, known) for rule in (diff.requirements if diff is not None else case.requirements)],
+        "ladder": Markup(svg_ladder(lay_out(shown, iut_of(case.ladder)), mark=step, title=f"Frames of {case.case}"))
+        if shown
+        else "",
+        "shown": len(shown),
+        # "./" keeps a name with a colon from being read as a scheme.
+        "capture": "./" + quote(case.capture),
+        "trace": "./" + quote(case.trace),
+    }
+
+
+def _rule(requirement: str, known: Mapping[str, Requirement]) -> dict[str, str]:
+    rule = known.get(requirement)
+    return {"id": requirement, "text": rule.text if rule else "", "historic": rule.historic if rule else ""}
+
+
+def _ledger(report: Report, known: Mapping[str, Requirement]) -> list[dict[str, Any]]:
+    """The requirements of the protocol page and of the cases, with the cases that cite them and the worst verdict."""
+    citing: dict[str, list[CaseResult]] = {requirement: [] for requirement in known}
+    for case in report.cases:
+        for requirement in case.requirements:
+            citing.setdefault(requirement, []).append(case)
+    return [
+        {
+            "id": requirement,
+            "line": known[requirement].line if requirement in known else "",
+            "verdict": max(case.verdict for case in cases).name if cases else "",
+            "cases": [case.case for case in cases],
+        }
+        for requirement, cases in citing.items()
+    ]
