@@ -5,11 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
+
+# All that the library says of bytes that it does not like; these have no base in common.
+_REFUSALS: Final = (ValueError, TypeError, x509.InvalidVersion, UnsupportedAlgorithm, InvalidSignature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,43 +40,35 @@ class Authorities:
 
     def add(self, label: str, der: bytes) -> None:
         """Know one more authority, such as the runtime CA once it exists. Raises ValueError if it does not parse."""
-        certificate = _load(der)
-        if certificate is None:
+        try:
+            self._known[label] = x509.load_der_x509_certificate(der)
+        except _REFUSALS as error:
             raise ValueError(
-                f"the certificate of authority {label!r} is no X.509 certificate in DER ({len(der)} bytes)"
-            )
-        self._known[label] = certificate
+                f"the certificate of authority {label!r} is no X.509 certificate in DER ({len(der)} bytes): {error}"
+            ) from None
 
     def classify(self, der: bytes) -> Seen:
         """Look at one DER certificate. Dates and extensions are not judged (CRT-10).
 
         A known authority's own certificate counts as of that authority (CRT-6).
         """
-        certificate = _load(der)
-        if certificate is None:
-            return Seen()
-        try:
-            names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-            public_key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            return Seen()
+        with warnings.catch_warnings():
+            # The library warns of oddities that it tolerates; a hostile certificate is data here, no event of ours.
+            warnings.simplefilter("ignore")
+            try:
+                return self._seen(x509.load_der_x509_certificate(der))
+            except _REFUSALS:
+                return Seen()
+
+    def _seen(self, certificate: x509.Certificate) -> Seen:
+        names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         cn = names[0].value if len(names) == 1 else None
         return Seen(
             ca_label=next((label for label, ca in self._known.items() if _issued(certificate, ca)), None),
             cn=cn if isinstance(cn, str) else None,
-            public_key=public_key,
+            public_key=certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
             serial=certificate.serial_number,
         )
-
-
-def _load(der: bytes) -> x509.Certificate | None:
-    try:
-        # The parser warns of oddities that it tolerates; a hostile certificate is data here, no event of ours.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return x509.load_der_x509_certificate(der)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        return None
 
 
 def _issued(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
@@ -81,6 +77,6 @@ def _issued(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
         return True
     try:
         certificate.verify_directly_issued_by(ca)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+    except _REFUSALS:
         return False
     return True

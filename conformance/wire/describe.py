@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conformance.wire.handshake import ClientHello, Fragment, HandshakeType, Message, parse_fragments, parse_message
+from conformance.wire.handshake import ClientHello, Fragment, Message, parse_fragments, parse_message
 from conformance.wire.records import (
     FATAL,
     WARNING,
@@ -76,11 +76,10 @@ def _fragment(fragment: Fragment | Malformed) -> str:
     title = fragment.type.title
     if not fragment.whole:
         return f"{title} (bytes {fragment.offset} to {fragment.offset + len(fragment.body)} of {fragment.length})"
-    if fragment.type is HandshakeType.CLIENT_HELLO:
-        hello = parse_message(Message(fragment.type, fragment.message_seq, fragment.body))
-        if isinstance(hello, ClientHello) and hello.cookie:
-            return f"{title} with cookie"
-    return title
+    body = parse_message(Message(fragment.type, fragment.message_seq, fragment.body))
+    if isinstance(body, Malformed):
+        return f"malformed {title}, {fragment.length} B"
+    return f"{title} with cookie" if isinstance(body, ClientHello) and body.cookie else title
 
 
 def _alert(plaintext: bytes) -> str:

@@ -92,7 +92,7 @@ _TYPES: Final = frozenset(HandshakeType)
 
 
 def parse_fragments(plaintext: bytes) -> list[Fragment | Malformed]:
-    """The fragments in the plaintext of one handshake record; the last entry is Malformed if the bytes do not end with one.
+    """The fragments in the plaintext of one handshake record; a Malformed comes last if the bytes do not end with one.
 
     A record without any fragment is malformed too (RFC 5246, section 6.2.1: no zero-length handshake fragments).
     """
@@ -130,7 +130,7 @@ class Standing(Enum):
     """How a fragment stands to what an Assembler holds."""
 
     NEW = "brings bytes that were missing"
-    DUPLICATE = "brings nothing new to a message that is not whole yet"
+    DUPLICATE = "brings no new bytes of a message that is not whole yet"
     REPEAT = "part of a message that was whole already, with the same bytes"
     FOREIGN = "contradicts what is held, is too long or too far ahead, or comes from before the first message"
 
@@ -193,8 +193,9 @@ class Assembler:
             return Standing.REPEAT if same else Standing.FOREIGN
         if fragment.message_seq > self.next_seq + MAX_AHEAD:
             return Standing.FOREIGN
-        held = self._gathering.get(fragment.message_seq)
-        return held.standing(fragment) if held else Standing.NEW
+        if (held := self._gathering.get(fragment.message_seq)) is not None:
+            return held.standing(fragment)
+        return Standing.NEW if fragment.body or fragment.whole else Standing.DUPLICATE
 
     def feed(self, fragment: Fragment) -> list[Message]:
         """Take a fragment; return the messages that it completes, and those that waited only for them."""

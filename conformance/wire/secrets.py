@@ -75,7 +75,7 @@ class KeyLog:
         self._masters[bytes(client_random)] = bytes(master)
 
     def add_line(self, line: str) -> bool:
-        """Note one line; False, and nothing noted, if it is no CLIENT_RANDOM line (a comment, another label, damaged)."""
+        """Note one line; False, and nothing noted, if it is no CLIENT_RANDOM line (comment, other label, damaged)."""
         words = line.split()
         if len(words) != 3 or words[0] != "CLIENT_RANDOM":
             return False
