@@ -1,0 +1,150 @@
+"""Datagrams towards the IUT, as events of the model."""
+
+from __future__ import annotations
+
+from conformance.abstraction.memory import Memory
+from conformance.abstraction.registration import judge_response
+from conformance.abstraction.session import Session
+from conformance.wire.handshake import (
+    Certificate,
+    ClientHello,
+    Fragment,
+    HandshakeType,
+    Message,
+    ServerHello,
+    Standing,
+    parse_fragments,
+    parse_message,
+)
+from conformance.wire.records import ContentType, Malformed, Record, parse_alert, parse_datagram
+from model.alphabet import MTU, PLAINTEXT, SSS_ID, Event
+
+LAST_OF_FLIGHT = {HandshakeType.HELLO_VERIFY_REQUEST: 2, HandshakeType.SERVER_HELLO_DONE: 4}
+"""The last unprotected message of a server's flight, and the flight."""
+
+
+def datagram_events(memory: Memory, source: int, datagram: bytes) -> list[Event]:
+    """The events in one datagram from a peer, in the order of its records."""
+    noise = Event("noise", (source,))
+    if not 0 < len(datagram) <= MTU:
+        return [noise]
+    events: list[Event] = []
+    for record in parse_datagram(datagram):
+        if isinstance(record, Malformed):
+            events.append(noise)
+        elif record.epoch == 0:
+            events.extend(_plain(memory, source, record))
+        else:
+            session = memory.sessions.get(source)
+            events.extend(_sealed(memory, session, record) if session else [noise])
+    return events
+
+
+def _plain(memory: Memory, source: int, record: Record) -> list[Event]:
+    match record.content_type:
+        case ContentType.HANDSHAKE:
+            events = []
+            for fragment in parse_fragments(record.fragment):
+                if isinstance(fragment, Malformed):
+                    events.append(Event("forged", (source,)))
+                else:
+                    events.extend(_fragment(memory, source, fragment))
+            return events
+        case ContentType.CHANGE_CIPHER_SPEC:
+            session = memory.sessions.get(source)
+            if session is None:
+                return [Event("noise", (source,))]
+            session.change_cipher_spec = True
+            return _flight_end(session)
+        case ContentType.ALERT:
+            alert = parse_alert(record.fragment)
+            if not isinstance(alert, Malformed) and (alert.fatal or alert.close_notify):
+                return [Event("alert", (source, PLAINTEXT))]
+    return [Event("noise", (source,))]
+
+
+def _fragment(memory: Memory, source: int, fragment: Fragment) -> list[Event]:
+    if fragment.type is HandshakeType.CLIENT_HELLO:
+        return _client_hello(memory, source, fragment)
+    session = memory.sessions.get(source)
+    if session is None:
+        return [Event("forged", (source,))]
+    match session.inbound.standing(fragment):
+        case Standing.REPEAT if fragment.type in LAST_OF_FLIGHT:
+            return [Event("repeat", (source, LAST_OF_FLIGHT[fragment.type], PLAINTEXT))]
+        case Standing.FOREIGN:
+            return [Event("forged", (source,))]
+    return [e for m in session.inbound.feed(fragment) for e in _message(memory, session, m)]
+
+
+def _client_hello(memory: Memory, source: int, fragment: Fragment) -> list[Event]:
+    """SES-6: only an unfragmented hello can be judged without a session."""
+    message = Message(fragment.type, fragment.message_seq, fragment.body)
+    hello = parse_message(message) if fragment.whole else None
+    if not isinstance(hello, ClientHello):
+        return [Event("noise", (source,))]
+    if hello.cookie not in memory.cookies.get(source, ()):
+        return [Event("hello", (source,))]
+    memory.hellos[source] = (hello.random, fragment.message_seq)
+    return [Event("hello-cookie", (source, memory.handshake(hello.random)))]
+
+
+def _message(memory: Memory, session: Session, message: Message) -> list[Event]:
+    """A whole message of the peer's, in order."""
+    body = parse_message(message)
+    if isinstance(body, Malformed):
+        return [Event("forged", (session.peer,))]
+    if isinstance(body, ServerHello):
+        session.server_random, session.suite = body.random, body.suite
+    if isinstance(body, Certificate):
+        ca, cn = memory.identity.peer_certificate(body.chain)
+        return [Event("certificate", (session.peer, ca, cn))]
+    match message.type:
+        case HandshakeType.HELLO_VERIFY_REQUEST:
+            return [Event("verify-request", (session.peer,))]
+        case HandshakeType.SERVER_HELLO_DONE:
+            return [Event("flight4", (session.peer,))]
+    return []
+
+
+def _sealed(memory: Memory, session: Session, record: Record) -> list[Event]:
+    """A record of epoch 1: it counts if it authenticates and is no replay."""
+    plaintext = session.open(record, memory.keylog, inbound=True)
+    if plaintext is None or not session.fresh(record.seq):
+        return [Event("noise", (session.peer,))]
+    match record.content_type:
+        case ContentType.HANDSHAKE:
+            if session.finished is None:
+                session.finished = record.seq
+                return _flight_end(session)
+            return [Event("repeat", (session.peer, 6 if session.client else 5, record.seq))]
+        case ContentType.APPLICATION_DATA:
+            return _data(memory, session, record.seq, plaintext)
+        case ContentType.ALERT:
+            alert = parse_alert(plaintext)
+            if not isinstance(alert, Malformed) and alert.close_notify:
+                return [Event("close", (session.peer, record.seq))]
+            if not isinstance(alert, Malformed) and alert.fatal:
+                return [Event("alert", (session.peer, record.seq))]
+    return [Event("noise", (session.peer,))]
+
+
+def _flight_end(session: Session) -> list[Event]:
+    """Flight 5 or 6 is whole with ChangeCipherSpec and Finished, in whichever order their datagrams came."""
+    if session.finished is None or not session.change_cipher_spec or session.established:
+        return []
+    session.established = True
+    return [Event("flight6" if session.client else "flight5", (session.peer, session.finished))]
+
+
+def _data(memory: Memory, session: Session, seq: int, plaintext: bytes) -> list[Event]:
+    session.collected += plaintext
+    events = [Event("data", (session.peer, seq, len(plaintext)))]
+    if session.peer == SSS_ID and not session.response_told:
+        response = judge_response(bytes(session.collected), memory.identity.me)
+        if response is not None:
+            session.response_told = True
+            if response.usable:
+                memory.offered = (response.ca, response.public_key)
+            events.append(Event("response", (response.op, int(response.good), int(response.usable))))
+    return events

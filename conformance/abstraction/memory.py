@@ -1,0 +1,35 @@
+"""What both directions of the abstraction share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from conformance.abstraction.session import Identity, Session
+from conformance.wire.secrets import KeyLog
+
+
+@dataclass
+class Memory:
+    """Everything that was seen of one IUT since its boot."""
+
+    identity: Identity
+    keylog: KeyLog
+    sessions: dict[int, Session] = field(default_factory=dict)
+    """The latest session with each peer."""
+    cookies: dict[int, set[bytes]] = field(default_factory=dict)
+    """Cookies that the IUT gave, by peer."""
+    hellos: dict[int, tuple[bytes, int]] = field(default_factory=dict)
+    """Client random and message_seq of the latest valid-cookie hello, by peer."""
+    offered: tuple[bytes, bytes] | None = None
+    """CA certificate and public key of the latest usable response, until the CPU is told that it is in force."""
+    messages: dict[int, list[bytes]] = field(default_factory=dict)
+    """Messages that the IUT's CPU gave, by destination."""
+    faa_out: list[bytes] = field(default_factory=list)
+    """FAA payloads that the CPU gave and the radio has not shown yet."""
+    faa_in: list[bytes] = field(default_factory=list)
+    """FAA payloads that the radio gave and the CPU has not got yet."""
+    _handshakes: dict[bytes, int] = field(default_factory=dict)
+
+    def handshake(self, client_random: bytes) -> int:
+        """The number of a client's handshake, from 1 in the order of their coming."""
+        return self._handshakes.setdefault(client_random, len(self._handshakes) + 1)

@@ -1,0 +1,205 @@
+"""What leaves the IUT on the radio and the SSS wire, as outputs of the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from conformance.abstraction.memory import Memory
+from conformance.abstraction.session import Session
+from conformance.wire.handshake import (
+    Assembler,
+    Certificate,
+    ClientHello,
+    Fragment,
+    HandshakeType,
+    HelloVerifyRequest,
+    Message,
+    ServerHello,
+    parse_fragments,
+    parse_message,
+)
+from conformance.wire.records import ContentType, Malformed, Record, parse_alert, parse_datagram
+from model.alphabet import MAX_RECORD, MTU, SSS_ID, Ca, Link, Output
+
+FLIGHT_4 = [
+    HandshakeType.SERVER_HELLO,
+    HandshakeType.CERTIFICATE,
+    HandshakeType.SERVER_KEY_EXCHANGE,
+    HandshakeType.CERTIFICATE_REQUEST,
+    HandshakeType.SERVER_HELLO_DONE,
+]
+FLIGHT_5 = [HandshakeType.CERTIFICATE, HandshakeType.CLIENT_KEY_EXCHANGE, HandshakeType.CERTIFICATE_VERIFY]
+REQUEST_SIZE = 4
+
+
+@dataclass
+class Sending:
+    """One flight on its way out."""
+
+    assembler: Assembler
+    types: list[HandshakeType] = field(default_factory=list)
+    ca: Ca = Ca.OTHER
+    change_cipher_spec: bool = False
+
+
+class Outbound:
+    """Turns the datagrams of one step into outputs. A flight counts when it is whole within the step."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        self._flights: dict[int, Sending] = {}
+
+    def datagram(self, to: int, data: bytes) -> list[Output]:
+        """The outputs that one datagram completes."""
+        unknown = Output("unknown", (Link.SSS if to == SSS_ID else Link.RADIO,))
+        if not 0 < len(data) <= MTU:
+            return [unknown]
+        outputs: list[Output] = []
+        for record in parse_datagram(data):
+            told = None if isinstance(record, Malformed) else self._record(to, record)
+            outputs.extend([unknown] if told is None else told)
+        return outputs
+
+    def end_of_step(self) -> list[Output]:
+        """What is wrong with a step's output as a whole: flights that were begun and not ended."""
+        unfinished = [Output("unknown", (Link.SSS if to == SSS_ID else Link.RADIO,)) for to in self._flights]
+        self._flights.clear()
+        for session in self.memory.sessions.values():
+            if session.client and session.sent and session.peer != SSS_ID:
+                unfinished.append(self._message(session))
+        return unfinished
+
+    def _record(self, to: int, record: Record) -> list[Output] | None:
+        """The outputs that a record completes; None if it makes no sense."""
+        if record.epoch == 0:
+            match record.content_type:
+                case ContentType.HANDSHAKE:
+                    return self._handshake(to, record)
+                case ContentType.CHANGE_CIPHER_SPEC:
+                    sending = self._flights.setdefault(to, Sending(Assembler()))
+                    sending.change_cipher_spec = True
+                    return []
+                case ContentType.ALERT:
+                    alert = parse_alert(record.fragment)
+                    return None if isinstance(alert, Malformed) or not alert.fatal else [Output("alert", (to,))]
+            return None
+        session = self.memory.sessions.get(to)
+        if session is None or record.epoch != 1 or (1, record.seq) in session.sent_numbers:
+            return None
+        session.sent_numbers.add((1, record.seq))
+        if record.content_type is ContentType.HANDSHAKE:
+            return self._finished(session)
+        return self._protected(session, record)
+
+    def _handshake(self, to: int, record: Record) -> list[Output] | None:
+        outputs: list[Output] = []
+        for fragment in parse_fragments(record.fragment):
+            told = None if isinstance(fragment, Malformed) else self._fragment(to, fragment)
+            if told is None:
+                return None
+            outputs.extend(told)
+        return outputs
+
+    def _fragment(self, to: int, fragment: Fragment) -> list[Output] | None:
+        sending = self._flights.get(to)
+        if sending is None:
+            sending = self._flights[to] = Sending(Assembler(first=fragment.message_seq))
+        outputs: list[Output] = []
+        for message in sending.assembler.feed(fragment):
+            told = self._message_out(to, sending, message)
+            if told is None:
+                return None
+            outputs.extend(told)
+        return outputs
+
+    def _message_out(self, to: int, sending: Sending, message: Message) -> list[Output] | None:
+        body = parse_message(message)
+        sending.types.append(message.type)
+        if isinstance(body, Malformed):
+            return None
+        if isinstance(body, ClientHello):
+            return self._client_hello(to, message, body)
+        if isinstance(body, HelloVerifyRequest):
+            del self._flights[to]
+            self.memory.cookies.setdefault(to, set()).add(body.cookie)
+            return [Output("verify-request", (to,))]
+        if isinstance(body, ServerHello):
+            self._server_session(to, body)
+        if isinstance(body, Certificate):
+            sending.ca = self.memory.identity.own_certificate(body.chain)
+        if message.type is HandshakeType.SERVER_HELLO_DONE:
+            del self._flights[to]
+            return [Output("flight4", (to, sending.ca))] if sending.types == FLIGHT_4 else None
+        return []
+
+    def _client_hello(self, to: int, message: Message, hello: ClientHello) -> list[Output] | None:
+        del self._flights[to]
+        session = self.memory.sessions.get(to)
+        known = session is not None and session.client and session.client_random == hello.random
+        if hello.cookie:
+            return [Output("hello-cookie", (to,))] if known else None
+        if message.message_seq != 0:
+            return None
+        if not known:
+            self.memory.sessions[to] = Session(to, True, hello.random, Assembler())
+        return [Output("hello", (to,))]
+
+    def _server_session(self, to: int, hello: ServerHello) -> None:
+        """A ServerHello that we have not seen begins a session for the latest valid-cookie hello of that peer."""
+        session = self.memory.sessions.get(to)
+        if session is not None and not session.client and session.server_random == hello.random:
+            return
+        client_random, message_seq = self.memory.hellos.get(to, (b"", 0))
+        self.memory.sessions[to] = Session(
+            to,
+            False,
+            client_random,
+            Assembler(first=message_seq + 1),
+            server_random=hello.random,
+            suite=hello.suite,
+        )
+
+    def _finished(self, session: Session) -> list[Output] | None:
+        """A protected handshake record: the Finished that ends flight 5 or 6."""
+        sending = self._flights.pop(session.peer, None)
+        if sending is None or not sending.change_cipher_spec:
+            return None
+        if session.client:
+            return [Output("flight5", (session.peer, sending.ca))] if sending.types == FLIGHT_5 else None
+        return [Output("flight6", (session.peer,))] if not sending.types else None
+
+    def _protected(self, session: Session, record: Record) -> list[Output] | None:
+        plaintext = session.open(record, self.memory.keylog, inbound=False)
+        if plaintext is None:
+            return None
+        if record.content_type is ContentType.APPLICATION_DATA:
+            session.sent += plaintext
+            session.sent_largest = max(session.sent_largest, len(plaintext))
+            return self._request(session) if session.peer == SSS_ID else []
+        alert = parse_alert(plaintext)
+        if record.content_type is not ContentType.ALERT or isinstance(alert, Malformed):
+            return None
+        if not alert.close_notify:
+            return [Output("alert", (session.peer,))] if alert.fatal else None
+        close = Output("close", (session.peer,))
+        if session.client and session.peer != SSS_ID:
+            return [self._message(session), close]
+        return [close]
+
+    def _request(self, session: Session) -> list[Output] | None:
+        """The registration request, one record of 4 bytes."""
+        if len(session.sent) != REQUEST_SIZE:
+            return None
+        dev, op = int.from_bytes(session.sent[:2], "little"), int.from_bytes(session.sent[2:], "little", signed=True)
+        return [Output("request", (dev, op))]
+
+    def _message(self, session: Session) -> Output:
+        """The whole message that a client session carried; what it carries afterwards counts anew."""
+        sent = bytes(session.sent)
+        given = self.memory.messages.get(session.peer, [])
+        intact = sent in given and session.sent_largest <= MAX_RECORD
+        if intact:
+            given.remove(sent)
+        session.sent.clear()
+        session.sent_largest = 0
+        return Output("data", (session.peer, len(sent), int(intact)))

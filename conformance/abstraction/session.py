@@ -1,0 +1,112 @@
+"""What the abstraction remembers: who the IUT is, and its DTLS sessions as an onlooker with the key log sees them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from conformance.wire.certificates import Authorities
+from conformance.wire.handshake import Assembler
+from conformance.wire.records import Record
+from conformance.wire.secrets import KeyLog, SessionKeys
+from model.alphabet import Ca
+
+WINDOW: Final = 64
+"""Records in a receiver's replay window (RFC 6347, section 4.1.2.6)."""
+
+
+@dataclass
+class Identity:
+    """The IUT's id and the keys that it may present; which authority stands behind a certificate."""
+
+    me: int
+    authorities: Authorities
+    """With the labels `PROVISIONING` and, once it exists, `RUNTIME`."""
+    provisioning_key: bytes
+    """DER SubjectPublicKeyInfo of the provisioned certificate."""
+    runtime_key: bytes | None = None
+    """The same of the latest runtime certificate."""
+
+    def peer_certificate(self, chain: tuple[bytes, ...]) -> tuple[Ca, int]:
+        """Authority and SCEWL id of a peer's certificate; id 0 if its CN is no id."""
+        if not chain:
+            return Ca.OTHER, 0
+        seen = self.authorities.classify(chain[0])
+        return _ca(seen.ca_label), _id(seen.cn)
+
+    def own_certificate(self, chain: tuple[bytes, ...]) -> Ca:
+        """Authority of the certificate that the IUT presents: OTHER unless the name and the key are its own."""
+        if not chain:
+            return Ca.OTHER
+        seen = self.authorities.classify(chain[0])
+        ca = _ca(seen.ca_label)
+        if _id(seen.cn) != self.me:
+            return Ca.OTHER
+        if ca is Ca.PROVISIONING:
+            return ca if seen.public_key == self.provisioning_key else Ca.OTHER
+        if ca is Ca.RUNTIME:
+            return ca if seen.public_key == self.runtime_key else Ca.STALE
+        return ca
+
+
+def _ca(label: str | None) -> Ca:
+    return Ca[label] if label is not None else Ca.OTHER
+
+
+def _id(cn: str | None) -> int:
+    """The id in decimal that a CN is (CRT-7), else 0."""
+    if cn is None or not cn.isascii() or not cn.isdigit() or str(int(cn)) != cn or int(cn) > 0xFFFF:
+        return 0
+    return int(cn)
+
+
+@dataclass
+class Session:
+    """One DTLS session of the IUT with a peer."""
+
+    peer: int
+    client: bool
+    """Whether the IUT is the client."""
+    client_random: bytes
+    inbound: Assembler
+    server_random: bytes = b""
+    suite: int = 0
+    change_cipher_spec: bool = False
+    """The peer's ChangeCipherSpec came."""
+    finished: int | None = None
+    """Number of the peer's first authenticated Finished."""
+    established: bool = False
+    """The peer's flight 5 or 6 is whole."""
+    collected: bytearray = field(default_factory=bytearray)
+    """Application data from the peer, authenticated, in the order of its coming."""
+    sent: bytearray = field(default_factory=bytearray)
+    """Application data from the IUT."""
+    sent_largest: int = 0
+    """The largest record of application data from the IUT, bytes."""
+    sent_numbers: set[tuple[int, int]] = field(default_factory=set)
+    """Epoch and number of the IUT's records: none may come twice (RFC 6347, section 4.1)."""
+    response_told: bool = False
+    _keys: SessionKeys | None = None
+    _top: int = -1
+    _seen: set[int] = field(default_factory=set)
+
+    def open(self, record: Record, keylog: KeyLog, *, inbound: bool) -> bytes | None:
+        """The plaintext of a record of epoch 1; None if it does not authenticate, or its secret is unknown."""
+        if self._keys is None:
+            self._keys = keylog.keys(self.client_random, self.server_random, self.suite)
+        if self._keys is None:
+            return None
+        return self._keys.open(record, from_client=inbound != self.client)
+
+    @property
+    def keys(self) -> SessionKeys | None:
+        """The keys, once they were needed and known."""
+        return self._keys
+
+    def fresh(self, seq: int) -> bool:
+        """Whether the replay window lets an authenticated record of the peer through; notes it."""
+        if seq in self._seen or seq <= self._top - WINDOW:
+            return False
+        self._seen.add(seq)
+        self._top = max(self._top, seq)
+        return True
