@@ -122,7 +122,7 @@ install_browser() {
     say "installing a Chromium for the report's browser test (Ubuntu's package is a snap)"
     export PLAYWRIGHT_BROWSERS_PATH=$PWD/build/browsers
     logged browser .venv/bin/playwright install --with-deps chromium ||
-        die "no Chromium; install google-chrome or chromium so that it can be called by that name."
+        say "no Chromium: the browser test of the report cannot run until google-chrome or chromium is installed."
 }
 
 # --- the virtual environment ----------------------------------------------------------------------------------------
