@@ -33,11 +33,11 @@ setup-test:
 
 firmware: setup
 	@firmware/fetch-mbedtls.sh $(BUILD)/mbedtls
-	@$(MAKE) --no-print-directory -C firmware BUILD=../$(BUILD)/firmware \
+	@$(MAKE) --no-print-directory -j "$$(nproc)" -C firmware BUILD=../$(BUILD)/firmware \
 	    MBEDTLS_DIR="$(if $(MBEDTLS_DIR),$(abspath $(MBEDTLS_DIR)),../$(BUILD)/mbedtls)"
 
 conform: firmware
-	@.venv/bin/scewl conform $(ARGS)
+	@.venv/bin/scewl conform --firmware $(BUILD)/firmware/controller.elf -j "$$(nproc)" $(ARGS)
 
 test: setup-test
 	@$(TOX_ENV) .venv/bin/tox run
