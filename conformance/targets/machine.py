@@ -36,7 +36,8 @@ _TEXT_LIMIT = 65_536
 class ShimReport:
     """The shim's answer to a command. Times in virtual nanoseconds; `deadline` None if no timer runs.
 
-    `busy` is the CPU time that the vCPU has used since the last event. Not `quiescent`: it used too much, and still runs.
+    `busy` is the CPU time that the vCPU has used since the last event. Not `quiescent`: it used too much, and still
+    runs.
     """
 
     quiescent: bool
@@ -46,12 +47,12 @@ class ShimReport:
 
 
 class Machine:
-    """QEMU with one firmware. Everything it writes is drained whenever `pump` runs; nothing here blocks for longer than asked."""
+    """QEMU with one firmware. All that it writes is drained by `pump`; nothing here blocks for longer than asked."""
 
     def __init__(
         self, elf: Path, image: bytes, shim: Path, qemu: str, busy_limit_ns: int, busy_is_idle_ns: int
     ) -> None:
-        """Start QEMU. `image` goes through an anonymous file, so its keys never reach a disk. Raises HarnessError without QEMU."""
+        """Start QEMU; HarnessError without one. `image` goes through an anonymous file: its keys reach no disk."""
         self.received: deque[tuple[Link, bytes]] = deque()
         """Bytes that left the firmware, in order within a link."""
         self.debug = bytearray()
@@ -173,7 +174,7 @@ class Machine:
         return progress
 
     def pump(self, timeout_s: float) -> bool:
-        """Read all that is there, waiting up to `timeout_s` for something. False once QEMU has ended and all was read."""
+        """Read all that is there, waiting up to `timeout_s` for something. False once QEMU ended and all was read."""
         if not self._readers:
             return False
         for fd, _ in self._poll.poll(timeout_s * 1000):

@@ -1,7 +1,7 @@
 """The firmware as a target: an unmodified qemu-system-arm (`lm3s6965evb`) whose clock the harness moves.
 
-Two runs with the same bytes at the same times give the same bytes: the guest's clock stands still while it computes, and input
-reaches it only while it sleeps (see `timeshim.c`). The firmware must therefore sleep (WFI) when it has nothing to do.
+Two runs with the same bytes at the same times give the same bytes: the guest's clock stands still while it computes,
+and input reaches it only while it sleeps (`timeshim.c`). So the firmware must sleep (WFI) when it has nothing to do.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ _LAST_LINES = 20
 class QemuTarget(Target):
     """One controller firmware in QEMU.
 
-    `wall_limit_s` bounds every call. `busy_limit_s` is how long, in CPU time of its own, the firmware may compute without
-    sleeping before it counts as never quiescent. `output_limit` bounds the bytes of one step, all channels together.
-    `busy_poll_ms` is for firmware that polls instead of sleeping: it counts as idle after that much CPU time since the last event; it must
-    exceed the firmware's longest computation, and such runs are not exactly repeatable.
+    `wall_limit_s` bounds every call. `busy_limit_s` is how long, in CPU time of its own, the firmware may compute
+    without sleeping before it counts as never quiescent. `output_limit` bounds the bytes of one step, all channels
+    together.
+    `busy_poll_ms` is for firmware that polls instead of sleeping: it counts as idle after that much CPU time since the
+    last event, which must exceed its longest computation; such runs are not exactly repeatable.
 
     Raises HarnessError if `elf` is not an ARM executable, and from `boot` if QEMU or a compiler is missing. Any call
     raises IutFault if the firmware breaks, and ends QEMU then.
@@ -45,7 +46,7 @@ class QemuTarget(Target):
         _check_elf(elf)
         self.name = "qemu"
         self.deadline_ns: int | None = None
-        """The exact deadline, virtual nanoseconds since boot. `Reaction.deadline` is this, rounded up to whole milliseconds."""
+        """The exact deadline, virtual ns since boot. `Reaction.deadline` is this, rounded up to whole milliseconds."""
         self._elf = elf
         self._wall_limit_s = wall_limit_s
         self._busy_limit_ns = int(busy_limit_s * 1e9)
@@ -100,7 +101,7 @@ class QemuTarget(Target):
         self._running().write(link, data)
 
     def collect(self, timeout_s: float = 0.0) -> Reaction:
-        """What it wrote so far; waits up to `timeout_s` for the first of it. `now` and `deadline` are those of the last step."""
+        """What it wrote so far; waits up to `timeout_s` for some. `now` and `deadline` are those of the last step."""
         alive = self._running().pump(timeout_s)
         self._check_output()
         if not alive:
@@ -192,7 +193,7 @@ class QemuTarget(Target):
         size = sum(len(data) for _, data in machine.received)
         lines = [f"at {self._now_ns / _MS:g} ms since boot; {size} bytes of unread output on the links"]
         lines += [f"debug: {line}" for line in (self._lines + _lines(machine.debug))[-_LAST_LINES:]]
-        lines += [f"guest error: {line}" for line in _lines(machine.guest_errors)[:_LAST_LINES]]
+        lines += [f"log: {line}" for line in _lines(machine.guest_errors)[:_LAST_LINES]]
         lines += [f"qemu: {line}" for line in _lines(machine.messages)[:_LAST_LINES]]
         return lines
 

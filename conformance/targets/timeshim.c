@@ -29,6 +29,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -47,6 +48,7 @@
 #define CLOCK_START (1000 * SECOND) /* any constant; 0 would look unset to QEMU */
 #define WATCH_PERIOD_NS 5000000     /* how often the main loop looks at a vCPU that does not park */
 #define MAX_STREAMS 4
+#define MAX_EVENTFD 256
 #define INPUT_BLOCK 4096
 #define OUTPUT_BLOCK 256 /* small enough that another VM can work on a frame while this one still writes it */
 
@@ -78,18 +80,23 @@ static pthread_mutex_t output_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_t main_thread, vcpu_thread;
 static atomic_bool vcpu_known;
 static pthread_cond_t *_Atomic halt_cond;
-static atomic_bool vcpu_parked;
-static int park_event = -1; /* eventfd: the vCPU has parked */
+static atomic_uint vcpu_parked; /* 0 or 1; a futex, on which the main thread waits */
+
+static atomic_bool main_waits;
+
+static _Atomic enum { NOT_AN_EVENTFD, READ, WRITTEN } event_state[MAX_EVENTFD];
 
 static _Atomic uint64_t now_ns;
 /* The rest belongs to the main thread. */
 static bool kick_held;               /* QEMU wants the vCPU awake; we wait until its FIFOs are full */
 static bool settled;                 /* nothing happened since QEMU last recomputed its timers */
-static bool command_pending = false; /* a settle or an advance is to be answered */
+static bool command_pending;         /* a settle or an advance is to be answered */
 static bool busy_reported;
 static uint64_t budget_ns; /* what is left of the advance */
 static uint64_t busy_limit_ns, busy_is_idle_ns;
 static uint64_t busy_since_ns; /* the vCPU's CPU time at the last event */
+
+static const struct timespec at_once = {0, 0};
 
 /* ---- set-up ---- */
 
@@ -99,25 +106,30 @@ static uint64_t environment_number(const char *name, uint64_t otherwise)
     return text ? strtoull(text, NULL, 10) : otherwise;
 }
 
-__attribute__((constructor)) static void start(void)
+/* Also before `start`: another library's set-up may come first. */
+static void find_real(void)
 {
+    if (real.ppoll) return;
     /* ISO C has no conversion from object to function pointer; POSIX defines this one. */
     *(void **)&real.clock_gettime = dlsym(RTLD_NEXT, "clock_gettime");
-    *(void **)&real.ppoll = dlsym(RTLD_NEXT, "ppoll");
     *(void **)&real.cond_wait = dlvsym(RTLD_NEXT, "pthread_cond_wait", "GLIBC_2.3.2");
     *(void **)&real.cond_broadcast = dlvsym(RTLD_NEXT, "pthread_cond_broadcast", "GLIBC_2.3.2");
+    /* Only x86-64 has older versions of these two, which dlsym might return, and this name for the newer. */
+    if (!real.cond_wait) *(void **)&real.cond_wait = dlsym(RTLD_NEXT, "pthread_cond_wait");
+    if (!real.cond_broadcast) *(void **)&real.cond_broadcast = dlsym(RTLD_NEXT, "pthread_cond_broadcast");
     *(void **)&real.recvmsg = dlsym(RTLD_NEXT, "recvmsg");
     *(void **)&real.sendmsg = dlsym(RTLD_NEXT, "sendmsg");
     *(void **)&real.abort = dlsym(RTLD_NEXT, "abort");
-    /* Other architectures version these symbols otherwise. */
-    if (!real.cond_wait) *(void **)&real.cond_wait = dlsym(RTLD_NEXT, "pthread_cond_wait");
-    if (!real.cond_broadcast) *(void **)&real.cond_broadcast = dlsym(RTLD_NEXT, "pthread_cond_broadcast");
+    *(void **)&real.ppoll = dlsym(RTLD_NEXT, "ppoll");
+}
 
+__attribute__((constructor)) static void start(void)
+{
+    find_real();
     const char *control = getenv("SCEWL_SHIM_CONTROL");
     if (!control) return;
     unsetenv("LD_PRELOAD");
     main_thread = pthread_self();
-    park_event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     busy_limit_ns = environment_number("SCEWL_SHIM_BUSY_LIMIT", 5 * SECOND);
     busy_is_idle_ns = environment_number("SCEWL_SHIM_BUSY_IS_IDLE", 0);
     char *list = getenv("SCEWL_SHIM_STREAMS");
@@ -190,7 +202,8 @@ static void flush_all(void)
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
     struct stream *s = control_fd < 0 ? NULL : find_stream(fd);
-    if (!s) return real.sendmsg ? real.sendmsg(fd, message, flags) : syscall(SYS_sendmsg, fd, message, flags);
+    find_real();
+    if (!s) return real.sendmsg(fd, message, flags);
     size_t total = 0;
     pthread_mutex_lock(&output_lock);
     for (size_t i = 0; i < message->msg_iovlen; i++) {
@@ -219,6 +232,7 @@ __attribute__((destructor)) static void finish(void)
 void abort(void)
 {
     if (control_fd >= 0) flush_all();
+    find_real();
     real.abort();
     __builtin_unreachable();
 }
@@ -228,7 +242,8 @@ void abort(void)
 ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
     struct stream *s = control_fd < 0 || !on_main_thread() ? NULL : find_stream(fd);
-    if (!s) return real.recvmsg ? real.recvmsg(fd, message, flags) : syscall(SYS_recvmsg, fd, message, flags);
+    find_real();
+    if (!s) return real.recvmsg(fd, message, flags);
     if (s->in_start == s->in_end) {
         ssize_t n = recv(fd, s->in, INPUT_BLOCK, MSG_DONTWAIT);
         if (n < 0) return n;
@@ -260,6 +275,47 @@ static int offer_input(struct pollfd *fds, nfds_t count)
     return ready;
 }
 
+static bool input_held(void)
+{
+    for (int i = 0; i < stream_count; i++)
+        if (streams[i].in_start < streams[i].in_end) return true;
+    return false;
+}
+
+/* ---- wake-ups: GLib and QEMU write to an eventfd several times per byte; one write until it is read does the same ---- */
+
+static bool is_eventfd(int fd)
+{
+    return fd >= 0 && fd < MAX_EVENTFD && event_state[fd] != NOT_AN_EVENTFD;
+}
+
+int eventfd(unsigned initial, int flags)
+{
+    int fd = (int)syscall(SYS_eventfd2, initial, flags);
+    if (fd >= 0 && fd < MAX_EVENTFD && control_fd >= 0 && !(flags & EFD_SEMAPHORE)) event_state[fd] = initial ? WRITTEN : READ;
+    return fd;
+}
+
+ssize_t write(int fd, const void *data, size_t size)
+{
+    if (is_eventfd(fd) && atomic_exchange(&event_state[fd], WRITTEN) == WRITTEN) return (ssize_t)size;
+    return syscall(SYS_write, fd, data, size);
+}
+
+/* The reader looks at what it was woken for only after the read, so what is written before that is not lost. */
+ssize_t read(int fd, void *data, size_t size)
+{
+    ssize_t n = syscall(SYS_read, fd, data, size);
+    if (is_eventfd(fd)) event_state[fd] = READ;
+    return n;
+}
+
+int close(int fd)
+{
+    if (is_eventfd(fd)) event_state[fd] = NOT_AN_EVENTFD;
+    return (int)syscall(SYS_close, fd);
+}
+
 /* ---- the vCPU's turns ---- */
 
 int pthread_cond_broadcast(pthread_cond_t *cond)
@@ -269,8 +325,9 @@ int pthread_cond_broadcast(pthread_cond_t *cond)
             kick_held = true; /* ppoll releases it */
             return 0;
         }
-        vcpu_parked = false;
+        vcpu_parked = 0;
     }
+    find_real();
     return real.cond_broadcast(cond);
 }
 
@@ -279,22 +336,23 @@ static void release_kick(void)
     kick_held = false;
     settled = false;
     busy_since_ns = vcpu_cpu_ns();
-    vcpu_parked = false;
+    vcpu_parked = 0;
     real.cond_broadcast(halt_cond);
 }
 
 int pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
 {
+    find_real();
     if (control_fd < 0) return real.cond_wait(cond, mutex);
     if (on_main_thread() && kick_held) release_kick(); /* QEMU's main thread is about to wait for the vCPU */
     if (!on_vcpu_thread()) return real.cond_wait(cond, mutex);
     if (!halt_cond) halt_cond = cond; /* the first thing a vCPU thread waits for is the start of the machine */
     if (cond != halt_cond) return real.cond_wait(cond, mutex);
     flush_all();
-    vcpu_parked = true;
-    eventfd_write(park_event, 1);
+    vcpu_parked = 1;
+    if (main_waits) syscall(SYS_futex, &vcpu_parked, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
     int result = real.cond_wait(cond, mutex);
-    vcpu_parked = false;
+    vcpu_parked = 0;
     return result;
 }
 
@@ -343,12 +401,21 @@ static bool advance(uint64_t wait_ns)
 
 int clock_gettime(clockid_t clock, struct timespec *t)
 {
-    if (control_fd < 0 || clock != CLOCK_MONOTONIC)
-        return real.clock_gettime ? real.clock_gettime(clock, t) : (int)syscall(SYS_clock_gettime, clock, t);
+    find_real();
+    if (control_fd < 0 || clock != CLOCK_MONOTONIC) return real.clock_gettime(clock, t);
     uint64_t ns = CLOCK_START + now_ns;
     t->tv_sec = (time_t)(ns / SECOND);
     t->tv_nsec = (long)(ns % SECOND);
     return 0;
+}
+
+/* Sleep until the vCPU parks, at most `ns`, less than a second. */
+static void wait_for_park(uint64_t ns)
+{
+    struct timespec limit = {0, (long)ns};
+    main_waits = true;
+    syscall(SYS_futex, &vcpu_parked, FUTEX_WAIT_PRIVATE, 0, &limit, NULL, 0);
+    main_waits = false;
 }
 
 /* Wait until the vCPU is idle. Returns the number of ready descriptors if firmware that polls must be given input before. */
@@ -356,7 +423,6 @@ static int wait_for_vcpu(struct pollfd *fds, nfds_t count)
 {
     while (!vcpu_idle()) {
         if (busy_is_idle_ns) {
-            static const struct timespec at_once = {0, 0};
             int ready = offer_input(fds, count);
             if (!ready) ready = real.ppoll(fds, count, &at_once, NULL);
             if (ready) {
@@ -364,21 +430,14 @@ static int wait_for_vcpu(struct pollfd *fds, nfds_t count)
                 return ready;
             }
         }
-        long period = busy_is_idle_ns ? (long)(busy_is_idle_ns / 2 % SECOND) + 1 : WATCH_PERIOD_NS;
-        struct timespec limit = {0, period};
-        struct pollfd wait[2] = {{park_event, POLLIN, 0}, {control_fd, POLLIN, 0}};
-        int ready = real.ppoll(wait, 2, &limit, NULL);
-        if (ready > 0 && wait[0].revents) {
-            eventfd_t ignored;
-            eventfd_read(park_event, &ignored);
-        }
-        if (ready > 0 && wait[1].revents) read_command();
-        if (ready == 0) {
-            flush_all();
-            if (command_pending && !busy_reported && vcpu_cpu_ns() - busy_since_ns > busy_limit_ns) {
-                busy_reported = true;
-                report(REPORT_BUSY, NEVER);
-            }
+        wait_for_park(busy_is_idle_ns && busy_is_idle_ns < WATCH_PERIOD_NS ? busy_is_idle_ns : WATCH_PERIOD_NS);
+        if (vcpu_parked) break;
+        flush_all();
+        struct pollfd wait = {control_fd, POLLIN, 0};
+        if (real.ppoll(&wait, 1, &at_once, NULL) > 0) read_command();
+        if (command_pending && !busy_reported && vcpu_cpu_ns() - busy_since_ns > busy_limit_ns) {
+            busy_reported = true;
+            report(REPORT_BUSY, NEVER);
         }
     }
     return 0;
@@ -387,11 +446,8 @@ static int wait_for_vcpu(struct pollfd *fds, nfds_t count)
 /* QEMU's main loop sleeps here: the whole of the shim's scheduling. */
 int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
 {
-    static const struct timespec at_once = {0, 0};
-    if (control_fd < 0 || !on_main_thread()) {
-        if (!real.ppoll) *(void **)&real.ppoll = dlsym(RTLD_NEXT, "ppoll");
-        return real.ppoll(fds, count, timeout, mask);
-    }
+    find_real();
+    if (control_fd < 0 || !on_main_thread()) return real.ppoll(fds, count, timeout, mask);
     uint64_t wait_ns = timeout ? (uint64_t)timeout->tv_sec * SECOND + (uint64_t)timeout->tv_nsec : NEVER;
     for (;;) {
         int ready = vcpu_idle() ? offer_input(fds, count) : 0;
@@ -403,7 +459,7 @@ int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, cons
         if (!vcpu_idle()) {
             ready = wait_for_vcpu(fds, count);
             settled = false;
-            if (ready) return ready;
+            if (ready || input_held()) return ready; /* QEMU may read on */
         }
         ready = real.ppoll(fds, count, &at_once, mask);
         if (ready) {

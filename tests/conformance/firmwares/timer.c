@@ -1,4 +1,4 @@
-/* A one-shot timer of 60,000 ms from the start; then one of 1,000 ms per byte on the radio. 'T' on the radio when it fires. */
+/* A one-shot timer of 60,000 ms from the start; then one of 1,000 ms from each byte on. 'T' on the radio when it fires. */
 #include "board.h"
 
 void on_timer(void)
@@ -9,10 +9,11 @@ void on_timer(void)
 
 void on_uart(void)
 {
-    while (!UART_EMPTY(2)) {
-        (void)UART_DATA(2);
-        timer_start(1000);
-    }
+    for (unsigned n = 0; n < 3; n++)
+        while (!UART_EMPTY(n)) {
+            (void)UART_DATA(n);
+            timer_start(1000);
+        }
 }
 
 void firmware(void)
