@@ -1,0 +1,138 @@
+/** Clock, one-shot timer, stack guard, sleep, and the debug channel. */
+
+#include "board.h"
+#include "port.h"
+#include "text.h"
+
+#define TIMER0_CFG REGISTER(0x40030000)
+#define TIMER0_TAMR REGISTER(0x40030004)
+#define TIMER0_CTL REGISTER(0x4003000C)
+#define TIMER0_IMR REGISTER(0x40030018)
+#define TIMER0_ICR REGISTER(0x40030024)
+#define TIMER0_TAILR REGISTER(0x40030028)
+#define TIMER0_TAR REGISTER(0x40030048)
+
+/** 50 MHz: 60,000 ms are 3.0e9 ticks and fit the 32-bit timer. */
+#define TICKS_PER_MS 50000u
+
+#define PROVISIONING_ADDRESS 0x0003F000u
+#define PROVISIONING_ROOM 4096u
+
+extern uint32_t stack_guard;
+
+volatile uint32_t port_event;
+volatile uint32_t debug_absent;
+static volatile uint32_t timer_expired;
+
+/** 50 MHz from the PLL and the 8 MHz crystal (data sheet, 5.3: bypass, configure, wait for lock, switch over). */
+static void clock_init(void) {
+    uint32_t rcc = SYSCTL_RCC;
+    rcc = (rcc | (1u << 11)) & ~(1u << 22);                           /* bypass, no divider */
+    SYSCTL_RCC = rcc;
+    rcc &= ~((0xFu << 6) | (0x3u << 4) | (1u << 13) | 1u);            /* crystal, main oscillator, PLL on */
+    rcc |= 0xEu << 6;                                                 /* 8 MHz */
+    SYSCTL_RCC = rcc;
+    rcc = (rcc & ~(0xFu << 23)) | (3u << 23) | (1u << 22);            /* 200 MHz / 4 */
+    SYSCTL_RCC = rcc;
+    while ((SYSCTL_RIS & (1u << 6)) == 0) {
+    }
+    SYSCTL_RCC = rcc & ~(1u << 11);
+}
+
+/** No access to the 256 bytes under the stack; everything else as without MPU. */
+static void guard_init(void) {
+    MPU_RNR = 0;
+    MPU_RBAR = (uint32_t)&stack_guard;
+    MPU_RASR = (7u << 1) | 1u;         /* 2^(7+1) bytes, no access, enabled */
+    MPU_CTRL = (1u << 2) | 1u;         /* default map for the rest */
+    SCB_SHCSR |= 7u << 16;             /* MemManage, BusFault and UsageFault by name */
+    __asm volatile("dsb\n isb" ::: "memory");
+}
+
+void timer_init(void) {
+    SYSCTL_RCGC1 |= 1u << 16;
+    TIMER0_CTL = 0;
+    TIMER0_CFG = 0;  /* 32 bits */
+    TIMER0_TAMR = 1; /* one shot */
+    TIMER0_IMR = 1;
+    NVIC_ENABLE(0) = 1u << 19;
+}
+
+void port_init(void) {
+    clock_init();
+    guard_init();
+    timer_init();
+    uart_init();
+}
+
+void timer0_interrupt(void) {
+    TIMER0_ICR = 1;
+    timer_expired = 1;
+    port_event = 1;
+}
+
+void port_timer_stop(void) {
+    TIMER0_CTL = 0;
+    TIMER0_ICR = 1;
+    /* An interrupt that was already pending would set the flag again: let it run first. */
+    __asm volatile("dsb\n isb" ::: "memory");
+    timer_expired = 0;
+}
+
+void port_timer_start(uint32_t ms) {
+    port_timer_stop();
+    TIMER0_TAILR = ms * TICKS_PER_MS;
+    TIMER0_CTL = 1;
+}
+
+bool port_timer_expired(void) {
+    return timer_expired != 0;
+}
+
+uint32_t port_timer_reading(void) {
+    return TIMER0_TAR;
+}
+
+void port_wait(void) {
+    /* With interrupts masked a pending one still ends WFI, so nothing is lost between the test and the sleep. */
+    __asm volatile("cpsid i" ::: "memory");
+    if (port_event == 0) {
+        __asm volatile("dsb\n wfi" ::: "memory");
+    }
+    port_event = 0;
+    __asm volatile("cpsie i\n isb" ::: "memory");
+}
+
+void port_debug(const char *line) {
+    if (debug_absent == 0) {
+        /* ARM semihosting SYS_WRITE0. */
+        register uint32_t operation __asm("r0") = 0x04;
+        register const char *text __asm("r1") = line;
+        __asm volatile("bkpt 0xAB" : "+r"(operation) : "r"(text) : "memory");
+    }
+}
+
+const uint8_t *port_provisioning(size_t *room) {
+    *room = PROVISIONING_ROOM;
+    return (const uint8_t *)PROVISIONING_ADDRESS;
+}
+
+_Noreturn void fault_report(uint32_t pc, uint32_t lr, uint32_t exception) {
+    static const char *const names[] = {[2] = "nmi", [3] = "hard", [4] = "memory", [5] = "bus", [6] = "usage"};
+    static char line[96];
+    const char *name = exception >= 2 && exception <= 6 ? names[exception] : "interrupt";
+    char *end = text_append(text_append(line, "scewl: fault: "), name);
+    end = text_hex(text_append(end, " pc=0x"), pc);
+    end = text_hex(text_append(end, " lr=0x"), lr);
+    end = text_hex(text_append(end, " cfsr=0x"), SCB_CFSR);
+    (void)text_append(end, "\n");
+    MPU_CTRL = 0;
+    TIMER0_CTL = 0;
+    /* Nothing may end the sleep below. */
+    NVIC_DISABLE(0) = 0xFFFFFFFFu;
+    NVIC_DISABLE(1) = 0xFFFFFFFFu;
+    port_debug(line);
+    for (;;) {
+        __asm volatile("wfi");
+    }
+}
