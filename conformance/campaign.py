@@ -1,0 +1,153 @@
+"""Many purposes against one implementation: `run_campaign`; one recorded trace again: `replay`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from conformance.case import TRACE_VERSION, Outcome, run_case
+from conformance.pcapng import write_capture
+from conformance.purpose import BadPurpose, Purpose, load_purposes, parse
+from conformance.results import CaseResult, Report
+from conformance.targets.base import HarnessError, Target
+from conformance.targets.qemu import QemuTarget
+from conformance.targets.reference import ReferenceTarget
+from model.profile import PROFILES
+
+__all__ = ["DEFAULT_FIRMWARE", "load_purposes", "replay", "run_campaign"]
+
+DEFAULT_FIRMWARE = Path("build/firmware/controller.elf")
+"""What `make firmware` builds."""
+
+Progress = Callable[[int, int, CaseResult], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One case to run; plain data, so that another process can take it."""
+
+    purpose: Purpose
+    target: str
+    firmware: Path | None
+    profile: str
+    seed: int
+    out: Path
+
+    def make_target(self) -> Target:
+        """A new handle. Raises HarnessError if there is nothing to run."""
+        if self.target == "reference":
+            return ReferenceTarget()
+        firmware = self.firmware or DEFAULT_FIRMWARE
+        if not firmware.is_file():
+            raise HarnessError(f"no firmware at {firmware}: `make firmware` builds it, or name yours with --firmware ELF")
+        return QemuTarget(firmware)
+
+    def run(self) -> CaseResult:
+        """Run it and write trace and capture into `out`."""
+        outcome = run_case(self.purpose, self.make_target, profile=self.profile, seed=self.seed)
+        return self._keep(outcome)
+
+    def _keep(self, outcome: Outcome) -> CaseResult:
+        result = outcome.result
+        result.reproduce = self.command()
+        if outcome.trace:
+            result.trace, result.capture = f"{self.purpose.id}.jsonl", f"{self.purpose.id}.pcapng"
+            (self.out / result.trace).write_text(outcome.trace, "utf-8")
+            write_capture(self.out / result.capture, outcome.frames, outcome.secrets)
+        return result
+
+    def command(self) -> str:
+        """The command line that runs this case alone."""
+        words = [".venv/bin/scewl", "conform", self.purpose.id, "--target", self.target, "--seed", str(self.seed)]
+        if self.firmware is not None:
+            words += ["--firmware", str(self.firmware)]
+        if self.profile != "hardened":
+            words += ["--profile", self.profile]
+        return shlex.join(words)
+
+
+def run_campaign(
+    purposes: Sequence[Purpose],
+    *,
+    target: str,
+    firmware: Path | None,
+    profile: str,
+    seed: int,
+    out: Path,
+    jobs: int,
+    progress: Progress,
+) -> Report:
+    """Run purposes and write their traces and captures into `out`, which exists. `jobs` cases run at a time.
+
+    `progress` hears of each case as it ends: how many have, of how many, and the case. The report has the cases in the order of
+    `purposes`. Raises HarnessError if nothing at all can be run.
+    """
+    if profile not in PROFILES:
+        raise HarnessError(f"no profile {profile}; there are {', '.join(PROFILES)}")
+    work = [Job(p, target, firmware, profile, seed, out) for p in purposes]
+    if work:
+        work[0].make_target().close()
+    results: dict[str, CaseResult] = {}
+    for result in _run_all(work, jobs):
+        results[result.case] = result
+        progress(len(results), len(work), result)
+    return Report(
+        command="",
+        target=target,
+        profile=profile,
+        seed=seed,
+        firmware=_firmware(firmware or DEFAULT_FIRMWARE) if target == "qemu" else {},
+        cases=[results[p.id] for p in purposes],
+    )
+
+
+def _run_all(work: Sequence[Job], jobs: int) -> Iterator[CaseResult]:
+    if jobs == 1:
+        yield from (job.run() for job in work)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("forkserver")) as pool:
+        waiting = {pool.submit(job.run): job for job in work}
+        try:
+            for future in as_completed(waiting):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _firmware(path: Path) -> dict[str, Any]:
+    return {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def replay(trace: Path, *, target: str | None, firmware: Path | None, out: Path) -> CaseResult:
+    """Run the purpose of a recorded trace again, with its seed and profile, and write the new trace into `out`.
+
+    Without `target` the trace's own is taken. Raises HarnessError if the file is no trace of this version.
+    """
+    header = _header(trace)
+    try:
+        purpose = parse(header["case"], header["purpose"])
+        job = Job(purpose, target or header["target"], firmware, header["profile"], header["seed"], out)
+    except (KeyError, TypeError, BadPurpose) as error:
+        raise HarnessError(f"{trace}: its first line does not describe a run: {error}") from error
+    if job.target not in ("qemu", "reference") or job.profile not in PROFILES or not isinstance(job.seed, int):
+        raise HarnessError(f"{trace}: its first line names an unknown target or profile")
+    return job.run()
+
+
+def _header(trace: Path) -> dict[str, Any]:
+    try:
+        with trace.open(encoding="utf-8") as file:
+            header = json.loads(file.readline())
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise HarnessError(f"{trace}: not a trace: {error}") from error
+    if not isinstance(header, dict) or header.get("trace") != TRACE_VERSION:
+        raise HarnessError(f"{trace}: not a trace of version {TRACE_VERSION}; its first line must say so")
+    return header

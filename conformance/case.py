@@ -1,0 +1,324 @@
+"""One purpose run against one target: the purpose's steps, the judge's verdict, the trace."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from conformance.cast import Cast
+from conformance.faults import Fault
+from conformance.judge import Diverged, Judge
+from conformance.lab import Lab
+from conformance.pcapng import CapturedFrame
+from conformance.purpose import Purpose, Step
+from conformance.results import CaseResult, Divergence
+from conformance.targets.base import HarnessError, IutFault, Target
+from conformance.wire.frames import Frame
+from conformance.wire.secrets import KeyLog
+from model.alphabet import BROADCAST, DEREGISTER, FAA_ID, REGISTER, SSS_ID, Link
+from model.profile import PROFILES, Setting
+from model.verdict import Verdict
+
+TRACE_VERSION = 1
+IDLE_LIMIT = 1_200_000
+"""Virtual milliseconds within which every device must have come to rest."""
+LAST_FRAMES = 12
+"""Frames that are shown as evidence."""
+
+
+@dataclass
+class Unreached(Exception):
+    """The purpose was not reached, though nothing forbidden happened."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass
+class Outcome:
+    """A case's result and what goes into files beside it."""
+
+    result: CaseResult
+    trace: str
+    frames: list[CapturedFrame] = field(default_factory=list)
+    secrets: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+
+class Case:
+    """Runs one purpose."""
+
+    def __init__(self, purpose: Purpose, target: Target, *, profile: str, seed: int) -> None:
+        self.purpose = purpose
+        self.profile = profile
+        self.seed = seed
+        self.cast = Cast(purpose, seed)
+        self._keylog = KeyLog()
+        self.judge = Judge(self.cast.identity(), self._keylog, Setting(purpose.iut, PROFILES[profile]))
+        self.lab = Lab(purpose.iut, target, self.judge, self.cast.nodes(), self._keylog)
+        self.lab.overhear = purpose.overhear
+        self._target = target
+        self._payloads = 0
+        self._sent: list[tuple[int, int, bytes]] = []
+        """Messages that CPUs gave: from, to, payload."""
+
+    # --- the whole run
+
+    def run(self) -> Outcome:
+        """Run it; never raises for what an IUT or a purpose does."""
+        began = time.perf_counter()
+        verdict, reason, divergence, evidence = Verdict.PASS, "", None, []
+        try:
+            self._play()
+        except Diverged as error:
+            verdict, reason, divergence = Verdict.FAIL, str(error), error.divergence
+        except IutFault as error:
+            verdict, reason, evidence = Verdict.FAIL, f"The IUT broke: {error.what}", list(error.evidence)
+        except Unreached as error:
+            verdict, reason = Verdict.INCONCLUSIVE, error.reason
+        except HarnessError as error:
+            verdict, reason, evidence = Verdict.ERROR, error.what, list(error.evidence)
+        wall = time.perf_counter() - began
+        if verdict is not Verdict.PASS:
+            evidence = [*evidence, *self._last_frames()]
+        result = CaseResult(
+            case=self.purpose.id,
+            title=self.purpose.title,
+            target=self._target.name,
+            profile=self.profile,
+            requirements=list(self.purpose.requirements),
+            verdict=verdict,
+            reason=reason,
+            virtual_ms=self.lab.now,
+            wall_s=round(wall, 3),
+            steps=len(self.judge.steps),
+            divergence=divergence,
+            ladder=self.lab.ladder(),
+            evidence=evidence,
+        )
+        return Outcome(result, self._trace(verdict, reason, divergence), self._capture(), list(self.lab.secrets))
+
+    def _play(self) -> None:
+        self.lab.boot(self.cast.image())
+        for number, step in enumerate(self.purpose.steps):
+            try:
+                getattr(self, f"_do_{step.kind}")(**{_parameter(k): v for k, v in step.arguments.items()})
+                self.lab.settle()
+            except Unreached as error:
+                raise Unreached(f"Step {number + 1} ({step}): {error.reason}") from None
+        self._do_wait(until="idle")
+        left = [f"{_at(self.purpose, d)} {_frame(f)}" for d, frames in self.lab.inbox.items() for f in frames]
+        if left:
+            raise Unreached(f"At the end a CPU had got something that the purpose does not expect: {', '.join(left)}.")
+
+    # --- steps: CPUs
+
+    def _do_send(self, to: int, size: int, by: int = 0) -> None:
+        by, payload = by or self.purpose.iut, self._payload(size)
+        self._sent.append((by, to, payload))
+        self.lab.from_cpu(by, Frame(to, by, payload).encode())
+
+    def _do_register(self, by: int = 0) -> None:
+        self._request(by or self.purpose.iut, REGISTER)
+
+    def _do_deregister(self, by: int = 0) -> None:
+        self._request(by or self.purpose.iut, DEREGISTER)
+
+    def _request(self, by: int, op: int) -> None:
+        self.lab.from_cpu(by, Frame(SSS_ID, by, request(by, op)).encode())
+
+    def _do_request(self, size: int = 4, dev: int = 0, op: int = REGISTER) -> None:
+        iut = self.purpose.iut
+        payload = (request(dev or iut, op) + self._payload(size))[:size]
+        self.lab.from_cpu(iut, Frame(SSS_ID, iut, payload).encode())
+
+    def _do_broadcast(self, size: int) -> None:
+        self.lab.from_cpu(self.purpose.iut, Frame(BROADCAST, self.purpose.iut, self._payload(size)).encode())
+
+    def _do_faa(self, to: str, size: int) -> None:
+        iut, payload = self.purpose.iut, self._payload(size)
+        if to == "radio":
+            self.lab.from_cpu(iut, Frame(FAA_ID, iut, payload).encode())
+        else:
+            self._sent.append((FAA_ID, iut, payload))
+            self.lab.inject(Link.RADIO, Frame(iut, FAA_ID, payload).encode())
+
+    # --- steps: links
+
+    def _do_lose(self, **what: Any) -> None:
+        self.lab.faults.append(Fault("lose", **what))
+
+    def _do_duplicate(self, **what: Any) -> None:
+        self.lab.faults.append(Fault("duplicate", **what))
+
+    def _do_delay(self, **what: Any) -> None:
+        self.lab.faults.append(Fault("delay", **what))
+
+    def _do_swap(self, **what: Any) -> None:
+        self.lab.faults.append(Fault("swap", **what))
+
+    def _do_silence(self, who: int) -> None:
+        self.lab.silent.add(who)
+
+    def _do_restore(self, who: int) -> None:
+        self.lab.silent.discard(who)
+
+    # --- steps: the attacker
+
+    def _do_inject(self, link: str, raw: str = "", source: int = 0, target: int = 0, size: int = 0) -> None:
+        if raw:
+            self.lab.inject(Link[link.upper()], bytes.fromhex(raw))
+        else:
+            frame = Frame(target or self.purpose.iut, source, self._payload(size))
+            self.lab.inject(Link[link.upper()], frame.encode())
+
+    def _do_spoof(self, flight: int, as_: int) -> None:
+        """Repeat the latest datagram of a flight that went to the IUT, under another source id."""
+        seen = [frame for content, frame in self.lab.towards_iut if content.flight == flight]
+        if not seen:
+            raise Unreached(f"no datagram of flight {flight} has gone to the IUT yet.")
+        self.lab.inject(Link.RADIO, Frame(self.purpose.iut, as_, seen[-1].payload).encode())
+
+    # --- steps: time and expectations
+
+    def _do_wait(self, ms: int = 0, until: str = "") -> None:
+        if ms:
+            self.lab.run(self.lab.now + ms)
+        elif until == "deadline":
+            self.lab.settle()
+            deadline = self.lab.next_deadline()
+            if deadline is None:
+                raise Unreached("no timer of the IUT is armed.")
+            self.lab.run(deadline)
+        else:
+            self.lab.run(self.lab.now + IDLE_LIMIT, stop=self.lab.idle)
+            if not self.lab.idle():
+                raise Unreached(f"a device still waits for something after {IDLE_LIMIT} ms.")
+
+    def _do_expect(self, what: str, at: int = 0, from_: int = 0, size: int | None = None, op: int = 0) -> None:
+        at = at or self.purpose.iut
+        got = self.lab.inbox.setdefault(at, [])
+        told = "; ".join(map(_frame, got)) or "nothing"
+        if what == "nothing":
+            if got:
+                raise Unreached(f"{_at(self.purpose, at)} got {told}.")
+            return
+        for frame in got:
+            if self._meets(frame, what, at, from_, size, op):
+                got.remove(frame)
+                return
+        raise Unreached(f"{_at(self.purpose, at)} got {told}.")
+
+    def _meets(self, frame: Frame, what: str, at: int, from_: int, size: int | None, op: int) -> bool:
+        if what == "answer":
+            return frame.source == SSS_ID and frame.payload == request(at, op)
+        told = [s for s in self._sent if s[:2] == (from_ or frame.source, at)]
+        return (
+            frame.source == (from_ or frame.source)
+            and any(frame.payload == payload for _, _, payload in told)
+            and size in (None, len(frame.payload))
+        )
+
+    def _payload(self, size: int) -> bytes:
+        """The next payload: a function of seed, purpose and count."""
+        self._payloads += 1
+        name = f"{self.seed}/{self.purpose.id}/{self._payloads}".encode()
+        return hashlib.shake_256(name).digest(size)
+
+    # --- what is left behind
+
+    def _trace(self, verdict: Verdict, reason: str, divergence: Divergence | None) -> str:
+        header = {
+            "trace": TRACE_VERSION,
+            "case": self.purpose.id,
+            "target": self._target.name,
+            "profile": self.profile,
+            "seed": self.seed,
+            "purpose": self.purpose.document(),
+        }
+        footer: dict[str, Any] = {"verdict": verdict.name, "reason": reason, "virtual_ms": self.lab.now}
+        if divergence is not None:
+            footer["divergence"] = asdict(divergence)
+        lines = [header, *self.judge.steps, footer]
+        return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+
+    def _capture(self) -> list[CapturedFrame]:
+        states = [", ".join(s["state"]) for s in self.judge.steps]
+        return [
+            CapturedFrame(
+                s.time,
+                s.link,
+                s.towards,
+                self.purpose.iut,
+                s.data,
+                f"step {s.step}: {s.label}"
+                + ("" if s.fate == "delivered" else f" ({s.fate})")
+                + (f"; {states[s.step]}" if s.step < len(states) else ""),
+            )
+            for s in self.lab.sightings
+            if not (s.towards and s.fate == "lost")
+        ]
+
+    def _last_frames(self) -> list[str]:
+        frames = self.lab.sightings[-LAST_FRAMES:]
+        return ["last frames:"] * bool(frames) + [
+            f"{s.time:>8} ms  {s.link.name.lower():5} {'->' if s.towards else '<-'} {s.label}"
+            + ("" if s.fate == "delivered" else f" ({s.fate})")
+            for s in frames
+        ]
+
+
+def request(dev: int, op: int) -> bytes:
+    """A registration request, which is also the form of the CPU's answer (protocol page, section 6)."""
+    return dev.to_bytes(2, "little") + op.to_bytes(2, "little", signed=True)
+
+
+def run_case(purpose: Purpose, make_target: Callable[[], Target], *, profile: str, seed: int) -> Outcome:
+    """Run a purpose against a new target and end the target."""
+    try:
+        target = make_target()
+    except HarnessError as error:
+        return Outcome(_unstarted(purpose, profile, error), "")
+    try:
+        return Case(purpose, target, profile=profile, seed=seed).run()
+    finally:
+        target.close()
+
+
+def _unstarted(purpose: Purpose, profile: str, error: HarnessError) -> CaseResult:
+    return CaseResult(
+        case=purpose.id,
+        title=purpose.title,
+        target="",
+        profile=profile,
+        requirements=list(purpose.requirements),
+        verdict=Verdict.ERROR,
+        reason=error.what,
+        virtual_ms=0,
+        wall_s=0.0,
+        steps=0,
+        evidence=list(error.evidence),
+    )
+
+
+def _parameter(name: str) -> str:
+    return f"{name}_" if name in ("from", "as") else name
+
+
+def _at(purpose: Purpose, device: int) -> str:
+    return f"the CPU of {device}" + (" (the IUT)" if device == purpose.iut else "")
+
+
+def _frame(frame: Frame) -> str:
+    if frame.source == SSS_ID and len(frame.payload) == 4:
+        dev, op = frame.payload[:2], frame.payload[2:]
+        return f"an answer (dev {int.from_bytes(dev, 'little')}, op {int.from_bytes(op, 'little', signed=True)})"
+    return f"a message of {len(frame.payload)} B from {frame.source}"
+
+
+__all__ = ["Case", "Outcome", "Step", "Unreached", "request", "run_case"]

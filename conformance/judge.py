@@ -1,0 +1,93 @@
+"""The judge of one run: abstraction and oracle together, and the trace of every step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from conformance.abstraction import Abstraction, Identity
+from conformance.results import Divergence
+from conformance.targets.base import Reaction
+from conformance.wire.secrets import KeyLog
+from model.alphabet import Event, Link
+from model.oracle import Disagreement, Oracle
+from model.profile import Setting
+from model.state import Waiting
+
+
+@dataclass
+class Diverged(Exception):
+    """The IUT did what no rule allows; the run ends here."""
+
+    divergence: Divergence
+
+    def __str__(self) -> str:
+        return self.divergence.explanation
+
+
+class Judge:
+    """Judges a run step by step and writes down each step."""
+
+    def __init__(self, identity: Identity, keylog: KeyLog, setting: Setting, *, timed: bool = True) -> None:
+        self.abstraction = Abstraction(identity, keylog)
+        self.oracle = Oracle(setting)
+        self.steps: list[dict[str, Any]] = []
+        self._timed = timed
+
+    @property
+    def holds_cpu_frame(self) -> bool:
+        """Whether the IUT may be holding a CPU frame whose body it has not read: no other can reach it (SES-5)."""
+        return any(s.waiting != Waiting.NONE for s in self.oracle.states)
+
+    def step(self, stimulus: dict[str, Any], events: tuple[Event, ...], reaction: Reaction) -> None:
+        """Judge one step. Raises Diverged, after the step was written down."""
+        outputs = self.abstraction.observe(reaction.chunks)
+        disagreement = self.oracle.step(events, outputs, reaction.deadline, timed=self._timed)
+        number = len(self.steps)
+        self.steps.append(
+            {
+                "n": number,
+                "t": reaction.now,
+                "stimulus": stimulus,
+                "events": [[e.kind, *e.args] for e in events],
+                "chunks": [[link.name.lower(), data.hex()] for link, data in reaction.chunks],
+                "debug": list(reaction.debug),
+                "outputs": [[o.kind, *o.args] for o in outputs],
+                "deadline": reaction.deadline,
+                "rules": list(dict.fromkeys(r.id for p in self.oracle.possible for r in p.rules)),
+                "state": [s.describe() for s in self.oracle.states],
+                "verdict": "FAIL" if disagreement else "PASS",
+            }
+        )
+        failed = next((line for line in reaction.debug if "fatal:" in line or "fault:" in line), None)
+        if disagreement is None and failed is None:
+            return
+        if disagreement is None:
+            disagreement = Disagreement(
+                self.oracle.possible, ("SES-12",), f"The debug channel says {failed!r}: no input may lead there."
+            )
+        raise Diverged(
+            Divergence(
+                step=number,
+                time=reaction.now,
+                stimulus=", ".join(map(str, events)) or describe_stimulus(stimulus),
+                observed=[str(o) for o in outputs],
+                allowed=[[str(o) for o in p.outputs] for p in disagreement.allowed],
+                observed_deadline=reaction.deadline,
+                allowed_deadlines=[p.deadline(self.oracle.now) for p in disagreement.allowed],
+                rules=list(dict.fromkeys(r.id for p in disagreement.allowed for r in p.rules)),
+                requirements=list(disagreement.requirements),
+                explanation=disagreement.explanation,
+            )
+        )
+
+    def events(self, link: Link, data: bytes) -> tuple[Event, ...]:
+        """The events in bytes that are about to be given to the IUT."""
+        return self.abstraction.stimulus(link, data)
+
+
+def describe_stimulus(stimulus: dict[str, Any]) -> str:
+    """A stimulus of the trace in words."""
+    if "link" in stimulus:
+        return f"{len(stimulus['hex']) // 2} bytes on the {stimulus['link']} link"
+    return f"{stimulus['ms']} ms pass" if "ms" in stimulus else "boot"

@@ -1,0 +1,206 @@
+"""Test purposes: data files that say what the environment of an IUT does, and what must have come of it.
+
+A purpose is a TOML file in `conformance/purposes/`, named by its id. It says nothing about what the IUT must do at
+each step: that is the model's business. Its `expect` steps say when the purpose was reached; a run that is allowed but
+does not reach them is INCONCLUSIVE. `docs/purposes.md` describes the format for people.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+FOLDER: Final = Path(__file__).parent / "purposes"
+
+STEPS: Final[dict[str, dict[str, type]]] = {
+    # what a CPU does; `by` is the IUT unless it says otherwise
+    "send": {"by": int, "to": int, "size": int},
+    "register": {"by": int},
+    "deregister": {"by": int},
+    "request": {"size": int, "dev": int, "op": int},
+    "broadcast": {"size": int},
+    "faa": {"to": str, "size": int},
+    # what the links do
+    "lose": {"flight": int, "record": str, "nth": int, "by": int, "times": int},
+    "duplicate": {"flight": int, "record": str, "nth": int, "by": int},
+    "delay": {"flight": int, "record": str, "nth": int, "by": int, "ms": int},
+    "swap": {"record": str, "nth": int, "by": int},
+    "silence": {"who": int},
+    "restore": {"who": int},
+    # what an attacker does
+    "inject": {"link": str, "raw": str, "source": int, "target": int, "size": int},
+    "spoof": {"flight": int, "as": int},
+    # time, and what must have come
+    "wait": {"ms": int, "until": str},
+    "expect": {"what": str, "at": int, "from": int, "size": int, "op": int},
+}
+"""Kinds of steps and the types of their arguments."""
+
+REQUIRED: Final[dict[str, tuple[str, ...]]] = {
+    "send": ("to", "size"),
+    "broadcast": ("size",),
+    "faa": ("to", "size"),
+    "delay": ("ms",),
+    "swap": ("record", "nth"),
+    "silence": ("who",),
+    "restore": ("who",),
+    "inject": ("link",),
+    "spoof": ("flight", "as"),
+    "expect": ("what",),
+}
+CHOICES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
+    ("faa", "to"): ("radio", "cpu"),
+    ("inject", "link"): ("radio", "sss", "cpu"),
+    ("wait", "until"): ("idle", "deadline"),
+    ("expect", "what"): ("message", "answer", "nothing"),
+    **{(kind, "record"): ("data", "close", "alert") for kind in ("lose", "duplicate", "delay", "swap")},
+}
+CREDENTIALS: Final = ("good", "foreign", "foreign-certificate", "wrong-name")
+"""What a peer has to show: its own; another deployment's altogether; another CA's certificate while it trusts the right
+CA; the right CA's certificate in another name."""
+
+
+class BadPurpose(ValueError):
+    """A purpose file that does not say what it should; the text says which, where and what instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: its kind and its arguments."""
+
+    kind: str
+    arguments: dict[str, Any]
+
+    def __str__(self) -> str:
+        return " ".join([self.kind, *(f"{k}={v}" for k, v in self.arguments.items())])
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another SED on the radio, played by the reference."""
+
+    id: int
+    credentials: str = "good"
+    name: int = 0
+    """With `wrong-name`: the id that its certificate states."""
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """One test purpose."""
+
+    id: str
+    title: str
+    requirements: tuple[str, ...]
+    about: str
+    steps: tuple[Step, ...]
+    iut: int = 10
+    peers: tuple[Peer, ...] = ()
+    removed: tuple[int, ...] = ()
+    """Ids that the SSS no longer accepts."""
+    overhear: bool = False
+    """Whether the IUT hears every radio frame, its own too, or only those for it."""
+    replace: bool = True
+    """REG-5: whether the SSS takes a second registration."""
+    response: str = "honest"
+    """What the SSS answers: `honest`, or one of `conformance.lab.RESPONSES`."""
+
+    def document(self) -> dict[str, Any]:
+        """The purpose as plain data; `parse` reads it back."""
+        return {
+            "title": self.title,
+            "requirements": list(self.requirements),
+            "about": self.about,
+            "iut": self.iut,
+            "peers": [{"id": p.id, "credentials": p.credentials, "name": p.name} for p in self.peers],
+            "removed": list(self.removed),
+            "overhear": self.overhear,
+            "replace": self.replace,
+            "response": self.response,
+            "steps": [{"do": s.kind, **s.arguments} for s in self.steps],
+        }
+
+
+def parse(identifier: str, document: dict[str, Any]) -> Purpose:
+    """A purpose from plain data. Raises BadPurpose."""
+    known = {"title": str, "requirements": list, "about": str, "iut": int, "peers": list, "removed": list}
+    known |= {"overhear": bool, "replace": bool, "response": str, "steps": list}
+    _check(f"purpose {identifier}", document, known, ("title", "requirements", "steps"))
+    peers = []
+    for number, peer in enumerate(document.get("peers", [])):
+        where = f"purpose {identifier}, peer {number + 1}"
+        _check(where, peer, {"id": int, "credentials": str, "name": int}, ("id",))
+        _choose(where, "credentials", peer.get("credentials", "good"), CREDENTIALS)
+        peers.append(Peer(**peer))
+    return Purpose(
+        id=identifier,
+        title=document["title"],
+        requirements=tuple(document["requirements"]),
+        about=document.get("about", ""),
+        steps=tuple(_step(f"purpose {identifier}, step {n + 1}", s) for n, s in enumerate(document["steps"])),
+        iut=document.get("iut", 10),
+        peers=tuple(peers),
+        removed=tuple(document.get("removed", ())),
+        overhear=document.get("overhear", False),
+        replace=document.get("replace", True),
+        response=document.get("response", "honest"),
+    )
+
+
+def _step(where: str, table: Any) -> Step:
+    if not isinstance(table, dict) or not isinstance(table.get("do"), str):
+        raise BadPurpose(f"{where}: a step is a table with `do`, such as {{ do = 'register' }}")
+    kind = table["do"]
+    _choose(where, "do", kind, STEPS)
+    arguments = {k: v for k, v in table.items() if k != "do"}
+    _check(f"{where} ({kind})", arguments, STEPS[kind], REQUIRED.get(kind, ()))
+    for name, value in arguments.items():
+        if (kind, name) in CHOICES:
+            _choose(where, name, value, CHOICES[kind, name])
+    if kind in ("lose", "duplicate", "delay") and ("flight" in arguments) == ("record" in arguments):
+        raise BadPurpose(f"{where} ({kind}): name either a flight (1 to 6) or a record (data, close)")
+    if kind == "wait" and ("ms" in arguments) == ("until" in arguments):
+        raise BadPurpose(f"{where} (wait): say either `ms` or `until`")
+    if kind == "inject" and ("raw" in arguments) == ("size" in arguments):
+        raise BadPurpose(f"{where} (inject): give either `raw` bytes in hexadecimal or source, target and `size`")
+    if "raw" in arguments and not re.fullmatch(r"([0-9a-fA-F]{2}\s*)*", arguments["raw"]):
+        raise BadPurpose(f"{where} (inject): `raw` is not hexadecimal")
+    return Step(kind, arguments)
+
+
+def _check(where: str, table: Any, known: dict[str, type], required: tuple[str, ...]) -> None:
+    if not isinstance(table, dict):
+        raise BadPurpose(f"{where}: not a table")
+    for name, value in table.items():
+        _choose(where, "key", name, known)
+        if not isinstance(value, known[name]) or (known[name] is int and isinstance(value, bool)):
+            raise BadPurpose(f"{where}: `{name}` must be {known[name].__name__}, not {value!r}")
+    for name in required:
+        if name not in table:
+            raise BadPurpose(f"{where}: `{name}` is missing")
+
+
+def _choose(where: str, what: str, value: Any, known: Iterable[str]) -> None:
+    if value not in known:
+        near = difflib.get_close_matches(str(value), list(known), 3) or sorted(known)
+        raise BadPurpose(f"{where}: no {what} {value!r}; did you mean {', '.join(near)}?")
+
+
+def load(path: Path) -> Purpose:
+    """Read one purpose file. Raises BadPurpose."""
+    try:
+        return parse(path.stem, tomllib.loads(path.read_text("utf-8")))
+    except OSError as error:
+        raise BadPurpose(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadPurpose(f"{path}: not TOML: {error}") from error
+
+
+def load_purposes(folder: Path = FOLDER) -> list[Purpose]:
+    """All purposes of a folder, in the order of their ids. Raises BadPurpose."""
+    return [load(path) for path in sorted(folder.glob("*.toml"))]
