@@ -112,7 +112,7 @@ install_packages() {
     say "installing packages: $*"
     # The first attempt fails where the package lists are absent or stale.
     if ! "${apt[@]}" install --no-install-recommends "$@" >"$LOGS/apt.log" 2>&1; then
-        logged apt-update "${apt[@]}" update || die "apt-get update failed."
+        logged apt-update "${apt[@]}" update || say "apt-get update failed; trying all the same"
         logged apt "${apt[@]}" install --no-install-recommends "$@" || die "could not install: $*"
     fi
 }
