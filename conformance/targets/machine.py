@@ -62,6 +62,8 @@ class Machine:
         self.guest_errors = bytearray()
         """QEMU's log of what no correct firmware does."""
         self.reports: deque[ShimReport] = deque()
+        self.wrote = False
+        """Whether bytes went to a UART since the last command: then a report may be older than they are."""
         self._report = bytearray()
         self._outbox = {link: bytearray() for link in Link}
         self._readers: dict[int, Link | str] = {}
@@ -148,17 +150,17 @@ class Machine:
 
     def command(self, advance_ns: int) -> None:
         """Ask for `advance_ns` of virtual time (0: none) and a report when quiescent."""
+        self.wrote = False
         with contextlib.suppress(OSError):  # gone; `pump` will see it
             self._control.send(_COMMAND.pack(advance_ns))
 
     def write(self, link: Link, data: bytes) -> None:
         """Queue bytes for a UART, and write what goes."""
         self._outbox[link] += data
-        self.write_queued()
+        self._write_queued()
 
-    def write_queued(self) -> bool:
-        """Write what goes of the queues; tell whether anything went."""
-        progress = False
+    def _write_queued(self) -> None:
+        """Write what goes of the queues."""
         for link, queue in self._outbox.items():
             while queue:
                 try:
@@ -169,9 +171,8 @@ class Machine:
                     queue.clear()
                     break
                 del queue[:sent]
-                progress = True
+                self.wrote = True
             self._poll.modify(self._uarts[link], select.POLLIN | (select.POLLOUT if queue else 0))
-        return progress
 
     def pump(self, timeout_s: float) -> bool:
         """Read all that is there, waiting up to `timeout_s` for something. False once QEMU ended and all was read."""
@@ -180,7 +181,7 @@ class Machine:
         for fd, _ in self._poll.poll(timeout_s * 1000):
             self._read(fd)
         if any(self._outbox.values()):
-            self.write_queued()
+            self._write_queued()
         return bool(self._readers)
 
     def _read(self, fd: int) -> None:

@@ -132,9 +132,9 @@ class QemuTarget(Target):
                 if not report.quiescent:
                     raise self._fault(f"never quiescent: computed for {report.busy / 1e9:.1f} s without sleeping")
                 self._now_ns, self.deadline_ns = report.now, report.deadline
-                if not machine.write_queued():
+                if not machine.wrote:
                     break
-                machine.command(0)  # the firmware had read on, so there was room for more of the queue
+                machine.command(0)  # the firmware had read on, so that more of the queue went out meanwhile
             elif not alive:
                 raise self._ended(booting)
             elif left <= 0:

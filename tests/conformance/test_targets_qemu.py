@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -95,6 +96,34 @@ def test_bytes_that_the_firmware_leaves_unread_wait_and_flow_later(start: Start)
     assert target.send(Link.CPU, data).chunks == ((Link.CPU, data[:8]),)
     assert target.advance(1000) == Reaction(1000, None)
     assert target.send(Link.RADIO, b"g").chunks == ((Link.CPU, data[8:]),)
+
+
+def test_a_queue_that_goes_out_little_by_little_is_one_step(start: Start) -> None:
+    """Reports of quiescence come between the pieces; they do not end the step."""
+
+    class Trickle:
+        """A socket that takes 100 bytes, then none, then 100 again."""
+
+        def __init__(self, real: socket.socket) -> None:
+            self.fileno = real.fileno
+            self.real, self.full = real, False
+
+        def send(self, data: bytearray) -> int:
+            self.full = not self.full
+            if not self.full:
+                raise BlockingIOError
+            return self.real.send(data[:100])
+
+    target = start("echo")
+    uarts: dict[Link, Any] = target._running()._uarts
+    uarts[Link.CPU] = Trickle(uarts[Link.CPU])
+    data = bytes(range(256)) * 50
+    assert target.send(Link.CPU, data).chunks == ((Link.CPU, data),)
+
+
+def test_input_comes_in_full_fifos(start: Start) -> None:
+    """The point of holding back the wake-up: 16 bytes per interrupt, not one."""
+    assert start("batches").send(Link.SSS, bytes(100)).chunks == ((Link.SSS, bytes([16] * 6 + [4])),)
 
 
 def test_without_waiting_the_bytes_come_too(start: Start) -> None:
@@ -227,9 +256,14 @@ def test_a_file_that_is_no_elf_is_our_error(tmp_path: Path, content: bytes) -> N
         QemuTarget(path)
 
 
-def test_an_elf_for_another_machine_is_our_error() -> None:
-    with pytest.raises(HarnessError, match="ARM"):
-        QemuTarget(Path(sys.executable).resolve())
+@pytest.mark.parametrize("kind", ["64 bits", "big endian", "x86"])
+def test_an_elf_for_another_machine_is_our_error(build: Callable[[str], Path], tmp_path: Path, kind: str) -> None:
+    header = bytearray(build("echo").read_bytes()[:52])
+    header[{"64 bits": 4, "big endian": 5, "x86": 18}[kind]] = {"64 bits": 2, "big endian": 2, "x86": 3}[kind]
+    path = tmp_path / "other.elf"
+    path.write_bytes(header)
+    with pytest.raises(HarnessError, match="not for 32-bit little-endian ARM"):
+        QemuTarget(path)
 
 
 def test_an_image_too_large_for_flash_is_our_error(build: Callable[[str], Path]) -> None:
