@@ -15,6 +15,7 @@ import pytest
 
 from conformance.targets import qemu as qemu_module
 from conformance.targets.base import HarnessError, IutFault, Reaction
+from conformance.targets.machine import Machine
 from conformance.targets.qemu import QemuTarget
 from model.alphabet import Link
 
@@ -102,21 +103,22 @@ def test_a_queue_that_goes_out_little_by_little_is_one_step(start: Start) -> Non
     """Reports of quiescence come between the pieces; they do not end the step."""
 
     class Trickle:
-        """A socket that takes 100 bytes, then none, then 100 again."""
+        """A socket that takes 100 bytes, and more only when a report has come or gone."""
 
-        def __init__(self, real: socket.socket) -> None:
+        def __init__(self, machine: Machine, real: socket.socket) -> None:
             self.fileno = real.fileno
-            self.real, self.full = real, False
+            self.machine, self.real, self.at = machine, real, -1
 
         def send(self, data: bytearray) -> int:
-            self.full = not self.full
-            if not self.full:
+            if self.at == len(self.machine.reports):
                 raise BlockingIOError
+            self.at = len(self.machine.reports)
             return self.real.send(data[:100])
 
     target = start("echo")
-    uarts: dict[Link, Any] = target._running()._uarts
-    uarts[Link.CPU] = Trickle(uarts[Link.CPU])
+    machine = target._running()
+    uarts: dict[Link, Any] = machine._uarts
+    uarts[Link.CPU] = Trickle(machine, uarts[Link.CPU])
     data = bytes(range(256)) * 50
     assert target.send(Link.CPU, data).chunks == ((Link.CPU, data),)
 
