@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conformance.wire.frames import Frame, FrameReader, Junk
+
+# The same examples on every run, and no limit by the wall clock.
+reproducible = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 ids = st.integers(0, 0xFFFF)
 frames = st.builds(Frame, ids, ids, st.binary(max_size=40))
@@ -63,6 +66,7 @@ def test_what_does_not_fit_is_refused_by_name(frame: Frame) -> None:
         frame.encode()
 
 
+@reproducible
 @given(st.lists(st.one_of(frames, magic_free.map(Junk))), st.data())
 def test_frames_and_junk_come_back_however_chunked(sent: list[Frame | Junk], data: st.DataObject) -> None:
     stream = b"".join(s.encode() if isinstance(s, Frame) else s.data for s in sent)
@@ -74,6 +78,7 @@ def test_frames_and_junk_come_back_however_chunked(sent: list[Frame | Junk], dat
     assert pending == b""
 
 
+@reproducible
 @given(st.lists(st.text("SC\0\1x", max_size=30).map(str.encode)))
 def test_no_byte_is_lost_or_made_up(chunks: list[bytes]) -> None:
     found, pending = read(*chunks)

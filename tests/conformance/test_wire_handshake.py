@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conformance.wire.handshake import (
@@ -28,6 +28,9 @@ from conformance.wire.handshake import (
     parse_message,
 )
 from conformance.wire.records import Malformed
+
+# The same examples on every run, and no limit by the wall clock.
+reproducible = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 T = HandshakeType
 
@@ -74,6 +77,7 @@ def test_a_fragment_that_does_not_fit_is_refused(change: dict[str, int]) -> None
         Fragment(T.CERTIFICATE, **{"length": 9, "message_seq": 0, "offset": 0, **change}, body=b"").encode()
 
 
+@reproducible
 @given(st.binary(max_size=120))
 def test_every_byte_of_a_handshake_record_is_accounted_for(data: bytes) -> None:
     found = parse_fragments(data)
@@ -100,6 +104,7 @@ def scrambled(draw: st.DrawFn) -> tuple[int, list[Message], list[Fragment]]:
     return first, messages, draw(st.permutations(fragments))
 
 
+@reproducible
 @given(scrambled())
 def test_any_cutting_in_any_order_gives_each_message_once(case: tuple[int, list[Message], list[Fragment]]) -> None:
     first, messages, fragments = case
@@ -109,6 +114,7 @@ def test_any_cutting_in_any_order_gives_each_message_once(case: tuple[int, list[
     assert {assembler.standing(f) for f in fragments} == {Standing.REPEAT}
 
 
+@reproducible
 @given(scrambled())
 def test_a_message_is_not_whole_before_its_last_byte(case: tuple[int, list[Message], list[Fragment]]) -> None:
     first, messages, fragments = case
@@ -242,11 +248,13 @@ def test_a_bad_body_says_why(kind: HandshakeType, body: bytes, why: str) -> None
     assert found.data == body and found.why.startswith(kind.title) and why in found.why
 
 
+@reproducible
 @given(st.sampled_from(HandshakeType), st.binary(max_size=200))
 def test_no_body_raises(kind: HandshakeType, body: bytes) -> None:
     parsed(kind, body)
 
 
+@reproducible
 @given(st.sampled_from([(T.CLIENT_HELLO, HELLO), (T.SERVER_HELLO, SERVER)]), st.integers(0, 99), st.binary(max_size=3))
 def test_no_damaged_hello_raises(good: tuple[HandshakeType, bytes], place: int, put: bytes) -> None:
     kind, body = good
@@ -256,6 +264,7 @@ def test_no_damaged_hello_raises(good: tuple[HandshakeType, bytes], place: int, 
     )
 
 
+@reproducible
 @given(st.integers(0, len(HELLO) - 1))
 def test_a_cut_hello_is_malformed_unless_only_the_extensions_are_gone(size: int) -> None:
     found = parsed(T.CLIENT_HELLO, HELLO[:size])

@@ -6,6 +6,7 @@ import ctypes
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import mbedtls
@@ -132,6 +133,7 @@ def export_keys(buffer: TLSWrappedBuffer, note: Callable[[bytes, bytes], None]) 
     libraries = Path(mbedtls.__file__).parent.parent / "python_mbedtls.libs"
     library = ctypes.CDLL(str(next(libraries.glob("libmbedtls-*"))))
     callback = EXPORT(exported)
+    assert version("python-mbedtls") == "2.10.1", "find out where this release keeps its SSL context"
     # The SSL context lies 24 bytes into the buffer object; its first word points at its configuration.
     config = ctypes.c_void_p.from_address(id(buffer) + 24)
     library.mbedtls_ssl_conf_export_keys_ext_cb.argtypes = [ctypes.c_void_p, EXPORT, ctypes.c_void_p]

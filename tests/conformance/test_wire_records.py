@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conformance.wire.records import (
@@ -15,6 +15,9 @@ from conformance.wire.records import (
     parse_alert,
     parse_datagram,
 )
+
+# The same examples on every run, and no limit by the wall clock.
+reproducible = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 records = st.builds(
     Record,
@@ -74,6 +77,7 @@ def test_alerts() -> None:
         assert isinstance(parse_alert(bytes(size)), Malformed)
 
 
+@reproducible
 @given(st.lists(records, max_size=6), st.binary(max_size=12))
 def test_records_come_back_and_what_follows_is_malformed(sent: list[Record], tail: bytes) -> None:
     found = parse_datagram(b"".join(r.encode() for r in sent) + tail)
@@ -81,6 +85,7 @@ def test_records_come_back_and_what_follows_is_malformed(sent: list[Record], tai
     assert [f.data for f in found[len(sent) :] if isinstance(f, Malformed)] == ([tail] if tail else [])
 
 
+@reproducible
 @given(st.binary(max_size=80) | st.binary(max_size=80).map(lambda b: b"\x16\xfe\xfd" + b))
 def test_every_byte_is_accounted_for(data: bytes) -> None:
     found = parse_datagram(data)
