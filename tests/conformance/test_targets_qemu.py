@@ -15,7 +15,7 @@ import pytest
 
 from conformance.targets import qemu as qemu_module
 from conformance.targets.base import HarnessError, IutFault, Reaction
-from conformance.targets.machine import Machine
+from conformance.targets.machine import Machine, ShimReport
 from conformance.targets.qemu import QemuTarget
 from model.alphabet import Link
 
@@ -103,16 +103,18 @@ def test_a_queue_that_goes_out_little_by_little_is_one_step(start: Start) -> Non
     """Reports of quiescence come between the pieces; they do not end the step."""
 
     class Trickle:
-        """A socket that takes 100 bytes, and more only when a report has come or gone."""
+        """A socket that takes 100 bytes, and 100 more whenever a report has come."""
 
         def __init__(self, machine: Machine, real: socket.socket) -> None:
             self.fileno = real.fileno
-            self.machine, self.real, self.at = machine, real, -1
+            self.machine, self.real = machine, real
+            self.last: ShimReport | str = "before the first"
 
         def send(self, data: bytearray) -> int:
-            if self.at == len(self.machine.reports):
+            report = self.machine.reports[-1] if self.machine.reports else "none yet"
+            if report is self.last:
                 raise BlockingIOError
-            self.at = len(self.machine.reports)
+            self.last = report
             return self.real.send(data[:100])
 
     target = start("echo")
