@@ -1,0 +1,437 @@
+"""A SED's controller: the hardened profile of the protocol page, between three byte streams.
+
+Sans-I/O: `receive` and `on_time` take the time in milliseconds, `outgoing` gives whole frames, and nothing here reads a
+clock or the operating system's randomness. Every byte it sends follows from its image, the boot entropy and its inputs.
+
+The order of work is that of the rules. Bytes become frames, a datagram becomes records, and after each record, frame or
+timer `_settle` does what happens by itself: a message put aside goes first, then the CPU's next frame is looked at.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+
+from model.alphabet import BROADCAST, FAA_ID, LOWEST_SED_ID, MAX_MESSAGE, REFUSED, REGISTER, SSS_ID, Link
+from reference import records
+from reference.credentials import Credentials, CredentialsError, Peer, check
+from reference.dtls import AES_256, MTU, CookieJar, Happening, Kind, Session
+from reference.frame import Frame, FrameReader, Header
+from reference.image import ProvisioningError, parse_image
+from reference.randomness import Drbg
+from reference.records import Record
+from reference.registration import Request, Response, ResponseReader
+
+IDLE_TIMEOUT = 60_000
+"""Milliseconds without authenticated progress after which a session is closed (SES-7)."""
+
+
+class State(StrEnum):
+    """SES-1."""
+
+    IDLE = "IDLE"
+    SENDING_MESSAGE = "SENDING_MESSAGE"
+    RECEIVING_MESSAGE = "RECEIVING_MESSAGE"
+    TALKING_TO_SSS = "TALKING_TO_SSS"
+    FATAL_ERROR = "FATAL_ERROR"
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """A message of the own CPU on its way. `unyielding`: it was put aside once in vain (section 5, pinned 5)."""
+
+    to: int
+    payload: bytes
+    unyielding: bool = False
+
+
+class Controller:
+    """One SED controller. Not for several threads."""
+
+    def __init__(self, image: bytes, *, boot_entropy: bytes = b"", cn_pattern: str = "{id}") -> None:
+        """Start from a provisioning image. An unusable one leads to FATAL_ERROR, with its name in `fatal` (SES-12).
+
+        `boot_entropy` is mixed with the image's boot seed (ADV-3); `cn_pattern` makes provisioning CNs of ids (CRT-7).
+        """
+        try:
+            parsed = parse_image(image, cn_pattern)
+        except ProvisioningError as error:
+            self._prepare(0, Credentials(b"", b"", bytearray()), b"", AES_256, cn_pattern)
+            self.state, self.fatal = State.FATAL_ERROR, error.name
+        else:
+            self._prepare(parsed.sed_id, parsed.credentials, parsed.boot_seed + boot_entropy, parsed.suite, cn_pattern)
+
+    @classmethod
+    def from_credentials(
+        cls, sed_id: int, credentials: Credentials, seed: bytes, *, suite: int = AES_256, cn_pattern: str = "{id}"
+    ) -> Controller:
+        """A controller with any provisioning set, unchecked: a peer with a wrong CN or of another CA, for tests."""
+        controller = cls.__new__(cls)
+        controller._prepare(sed_id, credentials, seed, suite, cn_pattern)
+        return controller
+
+    def _prepare(self, sed_id: int, provisioning: Credentials, seed: bytes, suite: int, cn_pattern: str) -> None:
+        self.sed_id = sed_id
+        self.state = State.IDLE
+        self.fatal: str | None = None
+        self.counters: Counter[str] = Counter()
+        """What was dropped without a trace on any link: `cpu-other`, `hello`, `record`, `start`."""
+        self._suite, self._cn_pattern = suite, cn_pattern
+        self._provisioning = provisioning
+        self._runtime: Credentials | None = None
+        self._drbg = Drbg(seed, struct.pack("<3sH", b"sed", sed_id))
+        self._cookies = CookieJar(self._drbg)
+        self._cpu = FrameReader(MAX_MESSAGE)
+        self._wires = {
+            Link.RADIO: FrameReader(lambda header: MAX_MESSAGE if header.source == FAA_ID else MTU),
+            Link.SSS: FrameReader(MTU),
+        }
+        self._outgoing: list[tuple[Link, bytes]] = []
+        self._secrets: list[tuple[bytes, bytes]] = []
+        self._session: Session | None = None
+        self._peer = 0
+        self._served_random = b""
+        self._message: _Message | None = None
+        self._aside: _Message | None = None
+        self._collected = bytearray()
+        self._request = Request(0, 0)
+        self._response = ResponseReader(self._request, sed_id)
+        self._idle_deadline: int | None = None
+
+    # --- the boundary ------------------------------------------------------------------------------------------------
+
+    @property
+    def registered(self) -> bool:
+        """Whether the runtime set is in force (CRT-3)."""
+        return self._runtime is not None
+
+    def receive(self, link: Link, data: bytes, now: int) -> None:
+        """Take bytes of a stream, whole frames or any part of them. Whatever is due at `now` happens first. Never raises."""
+        if self.state is State.FATAL_ERROR:
+            return
+        self.on_time(now)
+        if link is Link.CPU:
+            self._cpu.feed(data)
+        else:
+            self._wires[link].feed(data)
+            while frame := self._wires[link].next():
+                if link is Link.RADIO:
+                    self._take_radio(frame, now)
+                else:
+                    self._take_wire(frame, now)
+        self._settle(now)
+
+    def on_time(self, now: int) -> None:
+        """Let the timers fire that are due at `now`."""
+        while (deadline := self.deadline()) is not None and deadline <= now:
+            self._stir(now, b"")
+            self._on_deadline(now)
+            self._settle(now)
+
+    def deadline(self) -> int | None:
+        """When `on_time` is needed next, in milliseconds; None if no timer is armed."""
+        if self._idle_deadline is not None:
+            return self._idle_deadline
+        return self._session.deadline if self._session else None
+
+    def outgoing(self) -> list[tuple[Link, bytes]]:
+        """The frames to send, in order; they are handed out once."""
+        out, self._outgoing = self._outgoing, []
+        return out
+
+    def secrets(self) -> list[tuple[bytes, bytes]]:
+        """New pairs of client_random and master secret, for a key log; they are handed out once."""
+        out, self._secrets = self._secrets, []
+        return out
+
+    # --- frames ------------------------------------------------------------------------------------------------------
+
+    def _take_radio(self, frame: Frame, now: int) -> None:
+        if frame.source == FAA_ID:
+            if frame.target in (self.sed_id, BROADCAST):
+                self._outgoing.append((Link.CPU, frame.encode()))  # FRM-5
+            return
+        if frame.target != self.sed_id or frame.source == self.sed_id or frame.source < LOWEST_SED_ID:
+            return  # FRM-3, and broadcasts of others
+        if self.state is State.TALKING_TO_SSS:
+            return  # SES-5
+        self._stir(now, frame.encode())
+        for record in records.split(frame.payload):
+            if records.is_client_hello(record):
+                self._take_hello(frame.source, record, now)
+            elif frame.source == self._peer:
+                self._take_record(record, now)
+            else:
+                self.counters["record"] += 1
+            self._settle(now)
+
+    def _take_wire(self, frame: Frame, now: int) -> None:
+        self._stir(now, frame.encode())
+        for record in records.split(frame.payload):
+            to_us = frame.source == SSS_ID and frame.target == self.sed_id
+            if to_us and self.state is State.TALKING_TO_SSS and not records.is_client_hello(record):
+                self._take_record(record, now)
+                self._settle(now)
+            else:
+                self.counters["record"] += 1  # SES-5
+
+    def _settle(self, now: int) -> None:
+        """Do what happens by itself: resume the message put aside (SES-9), then let the CPU's next frame do what it may."""
+        while True:
+            if self.state is State.IDLE and self._aside:
+                message, self._aside = self._aside, None
+                self._open_message(message, now)
+                continue
+            header = self._cpu.header()
+            if header is None:
+                return
+            if self._cpu.is_oversize(header):
+                if self.state is not State.IDLE:
+                    return
+                self._cpu.drop_oversize(header)  # FRM-2
+                continue
+            if not self._cpu.is_whole(header):
+                return
+            if header.target != FAA_ID and self.state is not State.IDLE:
+                if not self._gives_way(header):
+                    return  # the body stays unread (SES-5)
+                self._end()  # ADV-1, without a word
+                continue
+            frame = self._cpu.next()
+            if frame is None:
+                return
+            self._take_cpu(frame, now)
+
+    def _gives_way(self, header: Header) -> bool:
+        """Whether this CPU frame ends the running session: a handshake whose peer has not proved itself (ADV-1)."""
+        asks = header.target not in (BROADCAST, self.sed_id)
+        return asks and self._is_unproved()
+
+    def _take_cpu(self, frame: Frame, now: int) -> None:
+        if frame.target == FAA_ID:
+            self._outgoing.append((Link.RADIO, frame.encode()))  # FRM-5
+            return
+        self._stir(now, frame.encode())
+        if frame.target == SSS_ID:
+            self._open_request(frame.payload, now)
+        elif frame.target in (BROADCAST, self.sed_id):
+            self.counters["cpu-other"] += 1  # FRM-6
+        else:
+            self._open_message(_Message(frame.target, frame.payload), now)
+
+    # --- sessions begin ----------------------------------------------------------------------------------------------
+
+    def _open_message(self, message: _Message, now: int) -> None:
+        """SES-2."""
+        if self._open_client(message.to, State.SENDING_MESSAGE, now):
+            self._message = message
+
+    def _open_request(self, payload: bytes, now: int) -> None:
+        """SES-4. The runtime set is gone from here on, whatever comes of it (CRT-4)."""
+        if self._runtime:
+            self._runtime.wipe()
+            self._runtime = None
+        request = Request.decode(payload)
+        if request is None or not self._open_client(SSS_ID, State.TALKING_TO_SSS, now):
+            self._answer(REFUSED)
+            return
+        self._request, self._response = request, ResponseReader(request, self.sed_id)
+
+    def _open_client(self, peer: int, state: State, now: int) -> bool:
+        """Start a client session; False, and IDLE as before, if that fails (SES-11)."""
+        session = self._new_session(peer, server=False)
+        if session is None:
+            return False
+        self._enter(session, peer, state)
+        self._advance(session.start(now), now)
+        return True
+
+    def _take_hello(self, source: int, record: Record, now: int) -> None:
+        """A ClientHello opens, yields to, replaces or repeats a session, asks for a cookie, or is dropped (SES-5, pinned 4)."""
+        hello = records.client_hello(record)
+        if hello is None:
+            self.counters["hello"] += 1
+            return
+        valid = self._cookies.is_valid(str(source).encode(), hello.cookie)
+        idle, unproved = self.state is State.IDLE, self._is_unproved()
+        glare = self._is_unanswered() and source < self.sed_id
+        if not valid and (idle or unproved or glare):
+            self._serve(source, record, b"", now)
+        elif valid and unproved and source == self._peer and hello.random == self._served_random:
+            self._take_record(record, now)  # flight 3 again
+        elif valid and idle:
+            self._serve(source, record, hello.random, now)
+        elif valid and glare and self._message and not self._message.unyielding:
+            message = self._message
+            if self._serve(source, record, hello.random, now):
+                self._aside = message  # SES-9
+        elif valid and unproved and (source == self._peer or (self._session and self._session.timeouts)):
+            self._serve(source, record, hello.random, now)  # the peer started over, or ADV-1
+        else:
+            self.counters["hello"] += 1
+
+    def _serve(self, source: int, record: Record, random: bytes, now: int) -> bool:
+        """Feed a ClientHello to a fresh server; if it takes it, that server is the session from now on.
+
+        Without a `random` the cookie was not valid: at most a HelloVerifyRequest goes out, and nothing stays (SES-6).
+        """
+        candidate = self._new_session(source, server=True)
+        if candidate is None:
+            return False
+        happening = candidate.receive(record, now)
+        if random and happening.kind is Kind.NOTHING and candidate.outgoing:
+            self._leave()
+            self._enter(candidate, source, State.RECEIVING_MESSAGE)
+            self._served_random = random
+            self._flush()
+            return True
+        if random or happening.kind is Kind.VERIFY:  # refused with an alert, or asked for a cookie
+            self._send(source, candidate.outgoing)
+        candidate.close()
+        return False
+
+    def _new_session(self, peer: int, *, server: bool) -> Session | None:
+        runtime = self._runtime if peer != SSS_ID else None  # CRT-2, CRT-3
+        if peer == SSS_ID or runtime:
+            cn = str(peer)
+        else:
+            cn = self._cn_pattern.format(id=peer)
+        jar = (self._cookies, str(peer).encode()) if server else None
+        try:
+            return Session(runtime or self._provisioning, Peer(cn), self._drbg, suite=self._suite, server=jar)
+        except (MemoryError, CredentialsError):
+            self.counters["start"] += 1
+            return None
+
+    def _enter(self, session: Session, peer: int, state: State) -> None:
+        self._session, self._peer, self.state = session, peer, state
+
+    # --- sessions go on ----------------------------------------------------------------------------------------------
+
+    def _is_unproved(self) -> bool:
+        """Serving a handshake whose Finished has not come."""
+        return self.state is State.RECEIVING_MESSAGE and not (self._session and self._session.established)
+
+    def _is_unanswered(self) -> bool:
+        """Sending, and the peer's flight 4 has not come (section 5, pinned 3)."""
+        return self.state is State.SENDING_MESSAGE and not (self._session and self._session.keys_sent)
+
+    def _take_record(self, record: Record, now: int) -> None:
+        session = self._session
+        next_record: Record | None = record
+        while session and session is self._session and next_record:
+            self._advance(session.receive(next_record, now), now)
+            next_record = session.take_held() if session is self._session else None
+
+    def _advance(self, happening: Happening, now: int) -> None:
+        """Act on what a record or a timer did to the session."""
+        self._flush()
+        session, kind = self._session, happening.kind
+        if session is None or kind is Kind.NOTHING:
+            return
+        if kind in (Kind.FAILED, Kind.ALERTED):
+            self._end(failed=True)
+        elif self.state is State.SENDING_MESSAGE:
+            if kind is Kind.ESTABLISHED and self._message:
+                session.write(self._message.payload)
+                self._end(goodbye=True)
+        elif kind is Kind.ESTABLISHED:
+            self._idle_deadline = now + IDLE_TIMEOUT
+            if self.state is State.TALKING_TO_SSS:
+                session.write(self._request.encode())
+                self._flush()
+        elif kind is Kind.CLOSED:
+            message = bytes(self._collected) if happening.in_order else None
+            peer, receiving = self._peer, self.state is State.RECEIVING_MESSAGE
+            self._end(goodbye=True, failed=True)
+            if receiving and message is not None:
+                self._outgoing.append((Link.CPU, Frame(self.sed_id, peer, message).encode()))
+        elif not happening.in_order:
+            self._end(goodbye=True, failed=True)  # SES-8
+        else:
+            self._idle_deadline = now + IDLE_TIMEOUT
+            if kind is Kind.DATA:
+                self._take_data(happening.data)
+
+    def _take_data(self, data: bytes) -> None:
+        if self.state is State.TALKING_TO_SSS:
+            verdict = self._response.feed(data)
+            if isinstance(verdict, Response):
+                good = self._act_on(verdict)
+                self._end(goodbye=True)
+                self._answer(self._request.op if good else REFUSED)
+            elif not verdict:
+                self._end(goodbye=True, failed=True)
+        elif len(self._collected) + len(data) > MAX_MESSAGE:
+            self._end(goodbye=True)  # SES-10
+        else:
+            self._collected += data
+
+    def _act_on(self, response: Response) -> bool:
+        """Bring a registration's credentials into force if all of them are usable (CRT-5)."""
+        if response.op != REGISTER:
+            return True
+        credentials = Credentials(response.ca, response.certificate, bytearray(response.key))
+        try:
+            check(credentials, str(self.sed_id))
+        except CredentialsError:
+            credentials.wipe()
+            return False
+        self._runtime = credentials
+        return True
+
+    def _on_deadline(self, now: int) -> None:
+        if self._idle_deadline is not None:
+            self._end(goodbye=True, failed=True)  # SES-7
+        elif self._session and self._aside and self._is_unproved():
+            self._end()  # pinned 5
+        elif self._session:
+            self._advance(self._session.on_time(now), now)
+
+    # --- sessions end ------------------------------------------------------------------------------------------------
+
+    def _end(self, *, goodbye: bool = False, failed: bool = False) -> None:
+        """End the session and be IDLE. `failed`: whoever asked for the SSS is told so (REG-4)."""
+        if self._session and goodbye:
+            self._session.say_goodbye()
+            self._flush()
+        if self._aside:  # an unproved peer uses up the right to yield, one that proved itself renews it (pinned 5)
+            self._aside = _Message(self._aside.to, self._aside.payload, unyielding=self._is_unproved())
+        talked = self.state is State.TALKING_TO_SSS
+        self._leave()
+        if talked and failed:
+            self._answer(REFUSED)
+
+    def _leave(self) -> None:
+        """Drop the session without a word, and all that belongs to it."""
+        if self._session:
+            self._flush()
+            self._session.close()
+        self._session, self._peer, self.state = None, 0, State.IDLE
+        self._idle_deadline = None
+        self._message = None
+        self._served_random = b""
+        self._collected[:] = bytes(len(self._collected))
+        self._collected.clear()
+        self._response.wipe()
+
+    def _answer(self, op: int) -> None:
+        """The CPU's one answer to its request (REG-4)."""
+        self._outgoing.append((Link.CPU, Frame(self.sed_id, SSS_ID, Request(self.sed_id, op).encode()).encode()))
+
+    def _flush(self) -> None:
+        if self._session:
+            self._send(self._peer, self._session.outgoing)
+            self._session.outgoing.clear()
+            self._secrets += self._session.secrets
+            self._session.secrets.clear()
+
+    def _send(self, peer: int, datagrams: list[bytes]) -> None:
+        link = Link.SSS if peer == SSS_ID else Link.RADIO
+        self._outgoing += ((link, Frame(peer, self.sed_id, datagram).encode()) for datagram in datagrams)
+
+    def _stir(self, now: int, frame: bytes) -> None:
+        """All that comes in, and when, goes into the generator (ADV-3)."""
+        self._drbg.stir(now.to_bytes(8, "little") + frame)

@@ -1,0 +1,157 @@
+"""A credential set (CRT-1), the check that a node makes before it uses one (CRT-5), and what it asks of a peer's (CRT-7, CRT-8, CRT-10)."""
+
+from __future__ import annotations
+
+import ctypes
+import hmac
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key
+from cryptography.x509.oid import NameOID
+
+from reference import mbedtls_c as c
+
+
+@dataclass(slots=True)
+class Credentials:
+    """A CA certificate, the own certificate and the own key, all DER (the key as SEC 1 `ECPrivateKey`).
+
+    The key is the only secret. `wipe` overwrites it; the set is useless afterwards.
+    """
+
+    ca: bytes
+    certificate: bytes
+    key: bytearray = field(repr=False)
+
+    def wipe(self) -> None:
+        """Zeroise the key (CRT-4, REG-6)."""
+        self.key[:] = bytes(len(self.key))
+
+
+class CredentialsError(Exception):
+    """A credential set that cannot be used. `part` is `ca`, `certificate`, `key` or `cn` (protocol page, section 10)."""
+
+    def __init__(self, part: str, reason: str) -> None:
+        super().__init__(f"{part}: {reason}")
+        self.part = part
+
+
+class Chain:
+    """A credential set as the C library holds it: its own copies, freed with `free` or with the object.
+
+    Each session has its own, because the library links certificates to each other.
+    """
+
+    def __init__(self, credentials: Credentials) -> None:
+        """Raises CredentialsError if the library cannot parse a part."""
+        self.ca, self.certificate, self.key = c.room(), c.room(), c.room()
+        c.x509.mbedtls_x509_crt_init(self.ca)
+        c.x509.mbedtls_x509_crt_init(self.certificate)
+        c.crypto.mbedtls_pk_init(self.key)
+        try:
+            _parse(self.ca, credentials.ca, "ca")
+            _parse(self.certificate, credentials.certificate, "certificate")
+            size = len(credentials.key)
+            secret = (ctypes.c_ubyte * size).from_buffer(credentials.key) if size else None
+            if c.crypto.mbedtls_pk_parse_key(self.key, secret, size, None, 0):
+                raise CredentialsError("key", "Mbed TLS cannot parse it")
+        except CredentialsError:
+            self.free()
+            raise
+
+    def free(self) -> None:
+        """Free the library's copies, the key zeroised."""
+        c.x509.mbedtls_x509_crt_free(self.ca)
+        c.x509.mbedtls_x509_crt_free(self.certificate)
+        c.crypto.mbedtls_pk_free(self.key)
+
+
+def _parse(target: ctypes.Array[ctypes.c_uint64], der: bytes, part: str) -> None:
+    if c.x509.mbedtls_x509_crt_parse_der(target, der, len(der)):
+        raise CredentialsError(part, "Mbed TLS cannot parse it")
+    if certificate_der(ctypes.addressof(target)) != der:
+        raise CredentialsError(part, "bytes follow the certificate")
+
+
+def certificate_der(address: int) -> bytes:
+    """The DER bytes of an `mbedtls_x509_crt` in the library's memory."""
+    raw = c.Certificate.from_address(address).raw
+    return ctypes.string_at(raw.start, raw.size)
+
+
+def check(credentials: Credentials, cn: str) -> None:
+    """Whether a node may use this set in the name `cn`: parts parse, the certificate verifies, key and name fit.
+
+    Validity dates are not judged (CRT-10). Raises CredentialsError naming the first part that fails.
+    """
+    chain = Chain(credentials)
+    try:
+        flags = ctypes.c_uint32(0)
+        result = c.x509.mbedtls_x509_crt_verify(
+            chain.certificate, chain.ca, None, None, ctypes.byref(flags), _without_dates, None
+        )
+    finally:
+        chain.free()
+    if result:
+        raise CredentialsError("certificate", "it does not verify against the CA")
+    try:
+        certificate = x509.load_der_x509_certificate(credentials.certificate)
+        public = certificate.public_key()
+        name = common_name(certificate)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise CredentialsError("certificate", "it is not strict DER") from error
+    try:
+        private = load_der_private_key(bytes(credentials.key), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise CredentialsError("key", "it is not strict DER") from error
+    if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
+        raise CredentialsError("certificate", "its key is not on P-256")
+    if not isinstance(private, ec.EllipticCurvePrivateKey) or private.public_key() != public:
+        raise CredentialsError("key", "it does not fit the certificate")
+    if name != cn:
+        raise CredentialsError("cn", f"the certificate is for {name!r}, not {cn!r}")
+
+
+@c.VerifyCallback
+def _without_dates(_context: int | None, _certificate: int | None, _depth: int, flags: object) -> int:
+    flags[0] &= ~(c.BADCERT_EXPIRED | c.BADCERT_FUTURE)  # type: ignore[index]  # a ctypes pointer
+    return 0
+
+
+def common_name(certificate: x509.Certificate) -> str | None:
+    """The subject's CN, if there is exactly one."""
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if len(names) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """What a node asks of a peer's certificate beyond its chain."""
+
+    cn: str
+    """The exact CN (CRT-7)."""
+    at: datetime | None = None
+    """The moment at which the certificates must be valid (CRT-10); None on a device, which has no clock."""
+    public_key: bytes | None = None
+    """The SubjectPublicKeyInfo, DER, that the certificate must hold (CRT-8); None if any will do."""
+
+    def faults(self, der: bytes, leaf: bool) -> int:
+        """Verification flags for one certificate of the peer's chain; 0 if nothing is wrong with it. Never raises."""
+        try:
+            certificate = x509.load_der_x509_certificate(der)
+            flags = 0
+            if self.at is not None:
+                flags |= c.BADCERT_EXPIRED * (self.at > certificate.not_valid_after_utc)
+                flags |= c.BADCERT_FUTURE * (self.at < certificate.not_valid_before_utc)
+            if leaf and common_name(certificate) != self.cn:
+                flags |= c.BADCERT_CN_MISMATCH
+            if leaf and self.public_key is not None:
+                shown = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+                flags |= c.BADCERT_OTHER * (not hmac.compare_digest(shown, self.public_key))
+        except Exception:  # hostile DER: whatever the parser makes of it, the certificate is refused
+            return c.BADCERT_OTHER
+        return flags

@@ -1,0 +1,197 @@
+"""A deployment: the SSS's authority and the provisioned SEDs, in memory and as a folder.
+
+The folder (mode 0700, every file 0600) holds
+
+- `deployment.json`: `version` 1, `suite` (`0xC02C` or `0xC02B`), `cn_pattern`, `seds` (ids), `removed` (ids of those that
+  the SSS no longer accepts, CRT-8);
+- `ca.der`, `ca.key.der`: the provisioning CA certificate, which is the SSS's own (CRT-6), and its key;
+- `sed-ID.der`, `sed-ID.key.der`, `sed-ID.seed`: certificate, key and 48 bytes of boot seed of each SED.
+
+Certificates are DER, keys SEC 1 DER.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from reference.authority import Authority, derive, key_der, load_key, new_key, public_der
+from reference.credentials import Credentials
+from reference.dtls import AES_256, SUITES
+from reference.image import LOWEST_SED, SEED_SIZE, Image
+
+VERSION = 1
+SSS_CN = "1"
+VALID_FROM, VALID_TO = datetime(2021, 1, 1, tzinfo=UTC), datetime(2051, 1, 1, tzinfo=UTC)
+"""Provisioning certificates outlive the devices; they are revoked by removal (CRT-8)."""
+
+
+class DeploymentError(Exception):
+    """A deployment that cannot be made, saved or loaded; the text says what, where and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sed:
+    """What is baked into one SED: certificate (DER), key (SEC 1 DER) and boot seed (48 bytes)."""
+
+    certificate: bytes
+    key: bytes = field(repr=False)
+    boot_seed: bytes = field(repr=False)
+
+
+@dataclass(slots=True)
+class Deployment:
+    """The provisioning authority and its SEDs."""
+
+    authority: Authority
+    seds: dict[int, Sed]
+    suite: int = AES_256
+    cn_pattern: str = "{id}"
+    """How a provisioning CN is made from a SED's id (CRT-7)."""
+    removed: set[int] = field(default_factory=set)
+
+    @classmethod
+    def create(
+        cls, ids: Iterable[int], *, seed: bytes | None = None, suite: int = AES_256, cn_pattern: str = "{id}"
+    ) -> Deployment:
+        """Make keys and certificates for SEDs with these ids (3..65535).
+
+        The same `seed` gives the same deployment, byte for byte: for tests only. Without one, the operating system's
+        randomness is used. Raises DeploymentError.
+        """
+        ids = sorted(set(ids))
+        if any(not LOWEST_SED <= i <= 0xFFFF for i in ids):
+            raise DeploymentError(f"SED ids are {LOWEST_SED}..65535, not {ids}: choose others")
+        if suite not in SUITES:
+            raise DeploymentError(f"suite {suite:#06x} is neither 0xc02c nor 0xc02b: choose one of them")
+        _check_pattern(cn_pattern)
+        secret = secrets.token_bytes(32) if seed is None else seed
+        authority = Authority.create(
+            SSS_CN, "SCEWL provisioning", new_key(derive(secret, "provisioning ca")), VALID_FROM, VALID_TO
+        )
+        deployment = cls(authority, {}, suite, cn_pattern)
+        for sed_id in ids:
+            made = deployment.issue(cn_pattern.format(id=sed_id), derive(secret, "sed", sed_id), serial=sed_id)
+            boot = derive(secret, "boot", sed_id, 0) + derive(secret, "boot", sed_id, 1)
+            deployment.seds[sed_id] = Sed(made.certificate, bytes(made.key), boot[:SEED_SIZE])
+        return deployment
+
+    def issue(self, cn: str, secret: bytes, *, serial: int = 1) -> Credentials:
+        """A provisioning credential set in any name, its key following from `secret` (for tests: a wrong CN, a clone)."""
+        key = new_key(secret)
+        certificate = self.authority.issue(cn, key.public_key(), serial, VALID_FROM, VALID_TO)
+        return Credentials(self.authority.certificate, certificate, bytearray(key_der(key)))
+
+    def credentials(self, sed_id: int) -> Credentials:
+        """A copy of the provisioning set of a SED. Raises DeploymentError if there is no such SED."""
+        sed = self._sed(sed_id)
+        return Credentials(self.authority.certificate, sed.certificate, bytearray(sed.key))
+
+    def sss_credentials(self) -> Credentials:
+        """The SSS's own set: the CA certificate twice, and the CA's key (CRT-6)."""
+        ca = self.authority.certificate
+        return Credentials(ca, ca, bytearray(key_der(self.authority.key)))
+
+    def public_key(self, sed_id: int) -> bytes | None:
+        """The public key (SubjectPublicKeyInfo, DER) that the SSS expects of a SED; None if it accepts no such SED (CRT-8)."""
+        if sed_id not in self.seds or sed_id in self.removed:
+            return None
+        return public_der(load_key(self.seds[sed_id].key))
+
+    def image(self, sed_id: int, boot_seed: bytes | None = None) -> bytes:
+        """The provisioning image of a SED; `boot_seed` (48 bytes) replaces the stored one at a power-up (ADV-3)."""
+        seed = self._sed(sed_id).boot_seed if boot_seed is None else boot_seed
+        if len(seed) != SEED_SIZE:
+            raise DeploymentError(f"a boot seed has {SEED_SIZE} bytes, not {len(seed)}")
+        return Image(sed_id, self.suite, self.credentials(sed_id), seed).encode()
+
+    def remove(self, sed_id: int) -> None:
+        """Make the SSS refuse a SED from now on (CRT-8). Call `save_index` to make it last."""
+        self._sed(sed_id)
+        self.removed.add(sed_id)
+
+    # --- the folder --------------------------------------------------------------------------------------------------
+
+    def save(self, folder: Path) -> None:
+        """Write everything into a new folder. Raises DeploymentError if it exists or cannot be made."""
+        try:
+            folder.mkdir(mode=0o700, parents=True)
+        except FileExistsError as error:
+            raise DeploymentError(f"{folder} exists already: remove it or choose another folder") from error
+        except OSError as error:
+            raise DeploymentError(f"{folder} cannot be made: {error.strerror}") from error
+        _write(folder / "ca.der", self.authority.certificate)
+        _write(folder / "ca.key.der", key_der(self.authority.key))
+        for sed_id, sed in self.seds.items():
+            _write(folder / f"sed-{sed_id}.der", sed.certificate)
+            _write(folder / f"sed-{sed_id}.key.der", sed.key)
+            _write(folder / f"sed-{sed_id}.seed", sed.boot_seed)
+        self.save_index(folder)
+
+    def save_index(self, folder: Path) -> None:
+        """Write `deployment.json` anew, as after `remove`."""
+        index = {
+            "version": VERSION,
+            "suite": f"0x{self.suite:04X}",
+            "cn_pattern": self.cn_pattern,
+            "seds": sorted(self.seds),
+            "removed": sorted(self.removed),
+        }
+        draft = folder / "deployment.json.new"
+        draft.unlink(missing_ok=True)
+        _write(draft, (json.dumps(index, indent=1) + "\n").encode())
+        draft.replace(folder / "deployment.json")
+
+    @classmethod
+    def load(cls, folder: Path) -> Deployment:
+        """Read a folder that `save` wrote. Raises DeploymentError naming the file that is missing or wrong."""
+        path = folder / "deployment.json"
+        try:
+            index = json.loads(_read(path))
+            if index["version"] != VERSION:
+                raise ValueError(f"version {index['version']!r} is not {VERSION}")
+            suite, pattern = int(index["suite"], 16), str(index["cn_pattern"])
+            ids, removed = [int(i) for i in index["seds"]], {int(i) for i in index["removed"]}
+            if suite not in SUITES:
+                raise ValueError(f"suite {suite:#06x} is neither 0xc02c nor 0xc02b")
+            _check_pattern(pattern)
+        except (ValueError, TypeError, KeyError, DeploymentError) as error:
+            raise DeploymentError(f"{path} is not a deployment's index ({error!r}): restore it") from error
+        path = folder / "ca.key.der"
+        try:
+            authority = Authority(_read(folder / "ca.der"), load_key(_read(path)))
+            seds = {}
+            for i in ids:
+                path = folder / f"sed-{i}.key.der"
+                load_key(_read(path))
+                seds[i] = Sed(_read(folder / f"sed-{i}.der"), _read(path), _read(folder / f"sed-{i}.seed"))
+        except ValueError as error:
+            raise DeploymentError(f"{path} holds no usable key ({error}): restore it") from error
+        return cls(authority, seds, suite, pattern, removed)
+
+    def _sed(self, sed_id: int) -> Sed:
+        if sed_id not in self.seds:
+            raise DeploymentError(f"SED {sed_id} is not in this deployment, which has {sorted(self.seds)}")
+        return self.seds[sed_id]
+
+
+def _check_pattern(pattern: str) -> None:
+    if "{id}" not in pattern or "{" in pattern.replace("{id}", "") or "}" in pattern.replace("{id}", ""):
+        raise DeploymentError(f"the CN pattern {pattern!r} must hold {{id}} and no other braces")
+
+
+def _write(path: Path, data: bytes) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DeploymentError(f"{path} cannot be read ({error.strerror}): restore it") from error

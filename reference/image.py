@@ -1,0 +1,81 @@
+"""The provisioning image: what makes one firmware any SED (protocol page, section 10)."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass, field
+
+from reference.credentials import Credentials, CredentialsError, check
+from reference.dtls import SUITES
+
+MAGIC = b"SCEWLPRV"
+VERSION = 1
+MAXIMUM = 4_096
+"""Bytes of flash that are kept for it."""
+SEED_SIZE = 48
+LOWEST_SED = 3
+_HEADER = struct.Struct("<8sHHIHHHHHH")
+_CRC = struct.Struct("<I")
+
+
+class ProvisioningError(Exception):
+    """An image that a node must refuse. `name` is the reason's name on the debug channel: `provisioning-crc` and so on."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What an image holds. `suite` is the cipher suite's number, `boot_seed` has 48 bytes and is secret."""
+
+    sed_id: int
+    suite: int
+    credentials: Credentials
+    boot_seed: bytes = field(repr=False)
+
+    def encode(self) -> bytes:
+        """The image's bytes. Raises ValueError if they do not fit into 4,096."""
+        c = self.credentials
+        parts = (c.ca, c.certificate, bytes(c.key), self.boot_seed)
+        total = _HEADER.size + sum(map(len, parts)) + _CRC.size
+        if total > MAXIMUM:
+            raise ValueError(f"the provisioning image of SED {self.sed_id} has {total} bytes, {MAXIMUM} at most fit")
+        head = _HEADER.pack(MAGIC, VERSION, self.sed_id, total, self.suite, *map(len, parts), 0)
+        body = head + b"".join(parts)
+        return body + _CRC.pack(zlib.crc32(body))
+
+
+def parse_image(data: bytes, cn_pattern: str = "{id}") -> Image:
+    """Read and check an image, in the order and with the names of the protocol page. Raises ProvisioningError.
+
+    As in flash, what lies behind the given bytes reads as zeros, and what lies behind the image's own length is ignored.
+    """
+    flash = data[:MAXIMUM].ljust(MAXIMUM, b"\0")
+    magic, version, sed_id, total, suite, *lengths, _ = _HEADER.unpack_from(flash)
+    if magic != MAGIC:
+        raise ProvisioningError("provisioning-magic")
+    if version != VERSION:
+        raise ProvisioningError("provisioning-version")
+    if total > MAXIMUM or total != _HEADER.size + sum(lengths) + _CRC.size or lengths[3] != SEED_SIZE:
+        raise ProvisioningError("provisioning-length")
+    end = total - _CRC.size
+    if _CRC.unpack_from(flash, end)[0] != zlib.crc32(flash[:end]):
+        raise ProvisioningError("provisioning-crc")
+    if sed_id < LOWEST_SED:
+        raise ProvisioningError("provisioning-id")
+    if suite not in SUITES:
+        raise ProvisioningError("provisioning-suite")
+    at, parts = _HEADER.size, []
+    for length in lengths:
+        parts.append(flash[at : at + length])
+        at += length
+    ca, certificate, key, seed = parts
+    credentials = Credentials(ca, certificate, bytearray(key))
+    try:
+        check(credentials, cn_pattern.format(id=sed_id))
+    except CredentialsError as error:
+        raise ProvisioningError(f"provisioning-{error.part}") from error
+    return Image(sed_id, suite, credentials, seed)
