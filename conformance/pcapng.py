@@ -17,12 +17,12 @@ Why not Scapy's writer: it writes neither a decryption secrets block nor `if_tsr
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from conformance.files import write_private
 from model.alphabet import HIGHEST_ID, Link
 
 LINKTYPE_USER0 = 147
@@ -69,10 +69,7 @@ def write_capture(path: Path, frames: Iterable[CapturedFrame], secrets: Iterable
     dropped.
     Raises ValueError for a time, id or secret out of range and OSError if the file cannot be written.
     """
-    data = b"".join(_blocks(frames, secrets))
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        os.fchmod(file.fileno(), 0o600)  # an older file keeps its mode when it is opened again
-        file.write(data)
+    write_private(path, b"".join(_blocks(frames, secrets)))
 
 
 def _blocks(frames: Iterable[CapturedFrame], secrets: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:

@@ -99,11 +99,12 @@ def table(report: Report, style: Style) -> Iterator[str]:
 
 
 def details(
-    case: CaseResult, known: Mapping[str, Requirement], style: Style, folder: Path | None = None
+    case: CaseResult, known: Mapping[str, Requirement], style: Style, *, folder: Path | None = None, frames: int = 12
 ) -> Iterator[str]:
     """The lines about one case that a person needs: what differed, what it breaks, where, and how to see it again.
 
-    `folder` is where trace and capture lie; without it their names are shown as the case has them.
+    `folder` is where trace and capture lie; without it their names are shown as the case has them. `frames` is how many
+    the ladder has at most.
     """
     yield f"{style.verdict(case.verdict)} {style.strong(case.case)}: {case.title}"
     if case.reason:
@@ -112,10 +113,10 @@ def details(
         yield from _difference(case.divergence, known, style)
     elif case.verdict is not Verdict.PASS and case.requirements:
         yield from _requirements(case.requirements, known, style)
-    yield from ladder_lines(case, style)
+    yield from _ladder_lines(case, style, frames)
     if case.evidence and case.verdict is not Verdict.PASS:
         yield "  evidence:"
-        yield from (f"    {line}"[: style.width] for line in case.evidence[-_EVIDENCE:])
+        yield from (f"    {_printable(line)}"[: style.width] for line in case.evidence[-_EVIDENCE:])
     where = folder or Path()
     if case.capture:
         yield f"  capture:   {where / case.capture}"
@@ -125,7 +126,7 @@ def details(
         yield f"  reproduce: {case.reproduce}"
 
 
-def ladder_lines(case: CaseResult, style: Style, count: int = 12) -> Iterator[str]:
+def _ladder_lines(case: CaseResult, style: Style, count: int) -> Iterator[str]:
     """The ladder of the `count` frames around the divergence, or of the last ones; nothing if no frame moved."""
     if not case.ladder:
         return
@@ -169,6 +170,11 @@ def _requirements(ids: list[str], known: Mapping[str, Requirement], style: Style
 
 def _outputs(outputs: list[str]) -> str:
     return ", ".join(outputs) or "nothing"
+
+
+def _printable(text: str) -> str:
+    """With escapes for control characters, so that what a device wrote cannot drive the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text.expandtabs())
 
 
 def _ellipsis(style: Style) -> str:

@@ -72,12 +72,10 @@ def lay_out(frames: Sequence[LadderFrame], iut: int | None = None) -> Ladder:
     order = sorted(used, key=_rank)
     lanes = tuple(f"SED {iut} (IUT)" if lane == _IUT and iut is not None else str(lane) for lane in order)
     rungs = []
-    before: tuple[int, int] | None = None
+    before: int | None = None
     for frame, (start, end) in zip(frames, ends, strict=True):
-        instant = (frame.time, frame.step)
-        placed = Rung(frame, order.index(start), order.index(end), frame.label, _tags(frame), instant != before)
-        rungs.append(placed)
-        before = instant
+        rungs.append(Rung(frame, order.index(start), order.index(end), frame.label, _tags(frame), frame.time != before))
+        before = frame.time
     return Ladder(lanes, tuple(rungs))
 
 
@@ -147,6 +145,8 @@ class _Glyphs:
     here: str
 
 
+_TEXT_TIME = 14
+"""Columns that sign, time and spaces take."""
 _UNICODE = _Glyphs("│", "─", "┼", "◀", "▶", "├", "┤", "\N{BOX DRAWINGS LIGHT DIAGONAL CROSS}", "▸")
 _ASCII = _Glyphs("|", "-", "+", "<", ">", "|", "|", "X", ">")
 
@@ -159,18 +159,17 @@ def text_ladder(ladder: Ladder, *, width: int = 100, mark: int | None = None, as
     glyphs = _ASCII if ascii_only else _UNICODE
     ellipsis = "..." if ascii_only else "…"
     names = [lane.removesuffix(" (IUT)") for lane in ladder.lanes]
-    gap = max([9, *(len(name) + 2 for name in names)])
-    room = max(24, width - 14)
-    if gap * len(names) > room // 2:
+    gap = max(9, *(len(name) + 2 for name in names))
+    labels = [", ".join((rung.label, *rung.tags)) for rung in ladder.rungs]
+    if _TEXT_TIME + gap * len(names) + max(map(len, labels), default=0) > width:
         names = [name.removeprefix("SED ") for name in names]
         gap = max(6, *(len(name) + 1 for name in names))
     head = "time (s)".rjust(11) + "  " + "".join(name[: gap - 1].center(gap) for name in names)
     lines = [head.rstrip()[:width]]
-    for rung in ladder.rungs:
+    for rung, label in zip(ladder.rungs, labels, strict=True):
         sign = glyphs.here if rung.frame.step == mark else " "
         time = seconds(rung.frame.time) if rung.first else ""
-        what = ", ".join((rung.label, *rung.tags))
-        line = f"{sign}{time:>10}  {_rung_text(rung, len(names), gap, glyphs)} {what}".rstrip()
+        line = f"{sign}{time:>10}  {_rung_text(rung, len(names), gap, glyphs)} {label}".rstrip()
         lines.append(line if len(line) <= width else line[: width - len(ellipsis)] + ellipsis)
     return lines
 

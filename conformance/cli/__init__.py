@@ -1,0 +1,90 @@
+"""The program `scewl`: conform, replay, provision.
+
+Results go to stdout, progress and errors to stderr. Exit codes: 0 pass, 1 fail, 2 usage, 3 error or inconclusive,
+4 nothing selected, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+from conformance.cli import conform, provision, replay
+from conformance.cli.shared import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_PIPE, EXIT_USAGE, UsageError, complain, nearest
+from conformance.targets.base import HarnessError
+
+_EXAMPLES = """examples:
+  scewl conform                              run every purpose against our firmware in QEMU
+  scewl conform --firmware my.elf            run every purpose against yours
+  scewl replay reports/out/conform/ID.jsonl  run one recorded trace again
+  scewl provision deployment --ids 10,11     make keys, certificates and images for two SEDs
+
+exit codes: 0 pass, 1 fail, 2 usage, 3 error or inconclusive, 4 nothing selected, 130 interrupted"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Adds the nearest name to what argparse says of a wrong one."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with exit code 2."""
+        if found := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
+            message += nearest(found[1], re.findall(r"'(.*?)'", found[2]))
+        super().error(message)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    parser = _Parser(
+        prog="scewl",
+        description="Judge implementations of DTLS over SCEWL.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in (conform, replay, provision):
+        command.add_parser(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit code. No exception leaves it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without `→` must not end a report
+    try:
+        args = build_parser().parse_args(argv)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else EXIT_USAGE
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+        return code
+    except UsageError as error:
+        complain(str(error))
+        return EXIT_USAGE
+    except HarnessError as error:
+        complain(error.what, *error.evidence)
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader left, as `head` does. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
+    except OSError as error:
+        complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except Exception as error:
+        # The last resort: whatever we did not foresee is our error, and a traceback helps only whoever asks for it.
+        if args.debug:
+            traceback.print_exc()
+        complain(
+            f"internal error: {type(error).__name__}: {error}",
+            "" if args.debug else "run again with --debug to see where",
+        )
+    return EXIT_ERROR

@@ -1,0 +1,185 @@
+"""`scewl conform`: run test purposes against an implementation and report."""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from conformance.cli.shared import (
+    EXIT_INTERRUPTED,
+    EXIT_NOTHING,
+    EXIT_PASS,
+    UsageError,
+    add_target_options,
+    check_firmware,
+    common_options,
+    complain,
+    nearest,
+)
+from conformance.report.console import Style, details, progress_line, table
+from conformance.report.requirements import load_requirements
+from conformance.report.write import write_report
+from conformance.results import CaseResult, Report
+from model.verdict import Verdict
+
+_EPILOG = """A PURPOSE is an id, a pattern such as 'glare-*', or a rule of the protocol page such as SES-9.
+Without any, all are run.
+
+examples:
+  scewl conform --list
+  scewl conform --target reference
+  scewl conform 'glare-*' SES-8 --firmware my.elf -j 2
+  scewl conform register-then-send --target reference --seed 7 --json
+
+exit codes: 0 pass, 1 fail, 2 usage, 3 error or inconclusive, 4 nothing selected, 130 interrupted"""
+
+
+class _Listed(Protocol):
+    """What a purpose has that a command line needs."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def requirements(self) -> Sequence[str]: ...
+
+
+_Purpose = TypeVar("_Purpose", bound=_Listed)
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the program."""
+    parser = commands.add_parser(
+        "conform",
+        help="run test purposes against an implementation and report",
+        description="Run test purposes against an implementation and judge each step by the model.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[common_options()],
+    )
+    parser.add_argument("purposes", nargs="*", metavar="PURPOSE", help="what to run (default: everything)")
+    add_target_options(parser, "qemu")
+    parser.add_argument("--profile", choices=("hardened", "historic"), default="hardened", help="default: hardened")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="the randomness of the harness (default: 0)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("reports/out/conform"),
+        metavar="DIR",
+        help="where the report goes (default: %(default)s)",
+    )
+    parser.add_argument("--list", action="store_true", help="list the purposes that would run, and run nothing")
+    parser.add_argument("-j", "--jobs", type=int, default=1, metavar="N", help="cases at a time (default: 1)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command. Raises UsageError and HarnessError."""
+    from conformance.campaign import load_purposes, run_campaign  # late: the real DTLS stacks make it slow to load
+
+    if args.jobs < 1:
+        raise UsageError(f"-j {args.jobs}: at least one case at a time")
+    if args.seed < 0:
+        raise UsageError(f"--seed {args.seed}: a seed is 0 or more")
+    check_firmware(args.target, args.firmware)
+    purposes = select(load_purposes(), args.purposes)
+    if not purposes:
+        complain("nothing selected", "`scewl conform --list` shows all purposes")
+        return EXIT_NOTHING
+    if args.list:
+        _list(purposes, as_json=args.json)
+        return EXIT_PASS
+
+    target = args.target or "qemu"
+    progress_style = Style.of(sys.stderr)
+    finished: list[CaseResult] = []
+
+    def progress(done: int, total: int, case: CaseResult) -> None:
+        finished.append(case)
+        print(progress_line(done, total, case, progress_style), file=sys.stderr, flush=True)
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    interrupted = False
+    try:
+        report = run_campaign(
+            purposes,
+            target=target,
+            firmware=args.firmware,
+            profile=args.profile,
+            seed=args.seed,
+            out=args.out,
+            jobs=args.jobs,
+            progress=progress,
+        )
+    except KeyboardInterrupt:
+        interrupted = True
+        report = Report(command="", target=target, profile=args.profile, seed=args.seed, cases=finished)
+    report.command = _command(args, target)
+    page = write_report(report, args.out)
+    _print(report, args.out, as_json=args.json)
+    print(f"report: {page}", file=sys.stderr if args.json else sys.stdout)
+    if interrupted:
+        complain(f"interrupted after {len(finished)} of {len(purposes)} cases; the report has those")
+        return EXIT_INTERRUPTED
+    return report.verdict.exit_code
+
+
+def select(purposes: Sequence[_Purpose], wanted: Sequence[str]) -> list[_Purpose]:
+    """The purposes that are wanted, in their own order, each once.
+
+    A pattern, or a rule of the protocol page, may select nothing. Raises UsageError for another name without a purpose.
+    """
+    if not wanted:
+        return list(purposes)
+    ids = [purpose.id for purpose in purposes]
+    rules = {rule for purpose in purposes for rule in purpose.requirements} | load_requirements().keys()
+    chosen: set[str] = set()
+    for name in wanted:
+        if name in ids:
+            chosen.add(name)
+        elif name.upper() in rules:
+            chosen |= {purpose.id for purpose in purposes if name.upper() in purpose.requirements}
+        elif any(sign in name for sign in "*?["):
+            chosen |= set(fnmatch.filter(ids, name))
+        else:
+            hint = nearest(name, [*ids, *rules]) or ". `scewl conform --list` shows all"
+            raise UsageError(f"no purpose {name}{hint}")
+    return [purpose for purpose in purposes if purpose.id in chosen]
+
+
+def _list(purposes: Sequence[_Listed], *, as_json: bool) -> None:
+    if as_json:
+        rows = [{"id": p.id, "title": p.title, "requirements": list(p.requirements)} for p in purposes]
+        print(json.dumps(rows, indent=1))
+        return
+    width = max(len(purpose.id) for purpose in purposes)
+    for purpose in purposes:
+        print(f"{purpose.id:<{width}}  {purpose.title} ({', '.join(purpose.requirements)})")
+
+
+def _command(args: argparse.Namespace, target: str) -> str:
+    """The command that gives this report again; `-j` and `--json` do not change it."""
+    words = ["scewl", "conform", *args.purposes, "--target", target]
+    if args.firmware is not None:
+        words += ["--firmware", str(args.firmware)]
+    return shlex.join([*words, "--profile", args.profile, "--seed", str(args.seed)])
+
+
+def _print(report: Report, out: Path, *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(report.to_json())
+        return
+    style, known = Style.of(sys.stdout), load_requirements()
+    for case in report.cases:
+        if case.verdict is not Verdict.PASS:
+            print("\n".join(details(case, known, style, folder=out)), end="\n\n")
+    print("\n".join(table(report, style)))

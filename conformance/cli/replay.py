@@ -1,0 +1,61 @@
+"""`scewl replay`: run one recorded trace again and judge it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from conformance.cli.shared import UsageError, add_target_options, check_firmware, common_options
+from conformance.report.console import Style, details
+from conformance.report.requirements import load_requirements
+
+_FRAMES = 60
+"""Frames of the ladder that is printed; the trace has all."""
+_EPILOG = """examples:
+  scewl replay reports/out/conform/register-then-send.jsonl
+  scewl replay counterexample.jsonl --firmware my.elf
+
+exit codes: 0 pass, 1 fail, 2 usage, 3 error or inconclusive"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the program."""
+    parser = commands.add_parser(
+        "replay",
+        help="run one recorded trace again and judge it",
+        description="Give a trace's stimuli to an implementation again and judge what it does.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[common_options()],
+    )
+    parser.add_argument("trace", type=Path, metavar="TRACE", help="a trace (.jsonl) of an earlier run")
+    add_target_options(parser, "qemu with --firmware, else the trace's own")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("reports/out/replay"),
+        metavar="DIR",
+        help="where the new trace and capture go (default: %(default)s)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command. Raises UsageError and HarnessError."""
+    from conformance.campaign import replay  # late: the real DTLS stacks make it slow to load
+
+    if not args.trace.is_file():
+        raise UsageError(f"no trace at {args.trace}; `scewl conform` writes one per case into its --out folder")
+    check_firmware(args.target, args.firmware)
+    args.out.mkdir(parents=True, exist_ok=True)
+    target = args.target or ("qemu" if args.firmware else None)
+    case = replay(args.trace, target=target, firmware=args.firmware, out=args.out)
+    if args.json:
+        print(json.dumps(asdict(case) | {"verdict": case.verdict.name}, indent=1, sort_keys=True))
+    else:
+        style = Style.of(sys.stdout)
+        print("\n".join(details(case, load_requirements(), style, folder=args.out, frames=_FRAMES)))
+    return case.verdict.exit_code
