@@ -80,7 +80,7 @@ class Authority:
         return cls(_signed(builder, key), key)
 
     def issue(self, cn: str, public: ec.EllipticCurvePublicKey, serial: int, begin: datetime, end: datetime) -> bytes:
-        """A certificate, DER, for a device's public key, valid from `begin` to `end` (both inclusive, whole seconds)."""
+        """A certificate, DER, for a device's public key, valid from `begin` to `end`, both inclusive."""
         issuer = x509.load_der_x509_certificate(self.certificate).subject
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, cn)])
         return _signed(_builder(subject, issuer, public, serial, begin, end, is_ca=False), self.key)

@@ -55,11 +55,14 @@ class Controller:
 
         `boot_entropy` is mixed with the image's boot seed (ADV-3); `cn_pattern` makes provisioning CNs of ids (CRT-7).
         """
+        self.fatal: str | None = None
+        """Why the controller is in FATAL_ERROR."""
         try:
             parsed = parse_image(image, cn_pattern)
         except ProvisioningError as error:
             self._prepare(0, Credentials(b"", b"", bytearray()), b"", AES_256, cn_pattern)
-            self.state, self.fatal = State.FATAL_ERROR, error.name
+            self.state = State.FATAL_ERROR
+            self.fatal = error.name
         else:
             self._prepare(parsed.sed_id, parsed.credentials, parsed.boot_seed + boot_entropy, parsed.suite, cn_pattern)
 
@@ -69,13 +72,13 @@ class Controller:
     ) -> Controller:
         """A controller with any provisioning set, unchecked: a peer with a wrong CN or of another CA, for tests."""
         controller = cls.__new__(cls)
+        controller.fatal = None
         controller._prepare(sed_id, credentials, seed, suite, cn_pattern)
         return controller
 
     def _prepare(self, sed_id: int, provisioning: Credentials, seed: bytes, suite: int, cn_pattern: str) -> None:
         self.sed_id = sed_id
         self.state = State.IDLE
-        self.fatal: str | None = None
         self.counters: Counter[str] = Counter()
         """What was dropped without a trace on any link: `cpu-other`, `hello`, `record`, `start`."""
         self._suite, self._cn_pattern = suite, cn_pattern
@@ -108,7 +111,7 @@ class Controller:
         return self._runtime is not None
 
     def receive(self, link: Link, data: bytes, now: int) -> None:
-        """Take bytes of a stream, whole frames or any part of them. Whatever is due at `now` happens first. Never raises."""
+        """Take bytes of a stream, frames or parts of them; what is due at `now` happens first. Never raises."""
         if self.state is State.FATAL_ERROR:
             return
         self.on_time(now)
@@ -178,7 +181,7 @@ class Controller:
                 self.counters["record"] += 1  # SES-5
 
     def _settle(self, now: int) -> None:
-        """Do what happens by itself: resume the message put aside (SES-9), then let the CPU's next frame do what it may."""
+        """Do what happens by itself: resume the message put aside (SES-9), then see what the CPU's frame may do."""
         while True:
             if self.state is State.IDLE and self._aside:
                 message, self._aside = self._aside, None
@@ -249,7 +252,7 @@ class Controller:
         return True
 
     def _take_hello(self, source: int, record: Record, now: int) -> None:
-        """A ClientHello opens, yields to, replaces or repeats a session, asks for a cookie, or is dropped (SES-5, pinned 4)."""
+        """A ClientHello opens, repeats or replaces a session, asks for a cookie, or is dropped (SES-5, pinned 4)."""
         hello = records.client_hello(record)
         if hello is None:
             self.counters["hello"] += 1
@@ -294,10 +297,7 @@ class Controller:
 
     def _new_session(self, peer: int, *, server: bool) -> Session | None:
         runtime = self._runtime if peer != SSS_ID else None  # CRT-2, CRT-3
-        if peer == SSS_ID or runtime:
-            cn = str(peer)
-        else:
-            cn = self._cn_pattern.format(id=peer)
+        cn = str(peer) if peer == SSS_ID or runtime else self._cn_pattern.format(id=peer)
         jar = (self._cookies, str(peer).encode()) if server else None
         try:
             return Session(runtime or self._provisioning, Peer(cn), self._drbg, suite=self._suite, server=jar)

@@ -1,4 +1,7 @@
-"""A credential set (CRT-1), the check that a node makes before it uses one (CRT-5), and what it asks of a peer's (CRT-7, CRT-8, CRT-10)."""
+"""Credential sets (CRT-1): the check that a node makes before it uses one (CRT-5), and what it asks of a peer's.
+
+The latter are CRT-7, CRT-8 and CRT-10.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ class Credentials:
 
 
 class CredentialsError(Exception):
-    """A credential set that cannot be used. `part` is `ca`, `certificate`, `key` or `cn` (protocol page, section 10)."""
+    """A credential set that cannot be used. `part` is `ca`, `certificate`, `key` or `cn` (section 10)."""
 
     def __init__(self, part: str, reason: str) -> None:
         super().__init__(f"{part}: {reason}")
@@ -116,10 +119,12 @@ def check(credentials: Credentials, cn: str) -> None:
         raise CredentialsError("cn", f"the certificate is for {name!r}, not {cn!r}")
 
 
-@c.VerifyCallback
-def _without_dates(_context: int | None, _certificate: int | None, _depth: int, flags: object) -> int:
-    flags[0] &= ~(c.BADCERT_EXPIRED | c.BADCERT_FUTURE)  # type: ignore[index]  # a ctypes pointer
+def _clear_dates(_context: int | None, _certificate: int, _depth: int, flags: ctypes._Pointer[ctypes.c_uint32]) -> int:
+    flags[0] &= ~(c.BADCERT_EXPIRED | c.BADCERT_FUTURE)
     return 0
+
+
+_without_dates = c.VerifyCallback(_clear_dates)
 
 
 def common_name(certificate: x509.Certificate) -> str | None:

@@ -2,8 +2,8 @@
 
 The folder (mode 0700, every file 0600) holds
 
-- `deployment.json`: `version` 1, `suite` (`0xC02C` or `0xC02B`), `cn_pattern`, `seds` (ids), `removed` (ids of those that
-  the SSS no longer accepts, CRT-8);
+- `deployment.json`: `version` 1, `suite` (`0xC02C` or `0xC02B`), `cn_pattern`, `seds` (ids), `removed` (ids of those
+  that the SSS no longer accepts, CRT-8);
 - `ca.der`, `ca.key.der`: the provisioning CA certificate, which is the SSS's own (CRT-6), and its key;
 - `sed-ID.der`, `sed-ID.key.der`, `sed-ID.seed`: certificate, key and 48 bytes of boot seed of each SED.
 
@@ -82,7 +82,7 @@ class Deployment:
         return deployment
 
     def issue(self, cn: str, secret: bytes, *, serial: int = 1) -> Credentials:
-        """A provisioning credential set in any name, its key following from `secret` (for tests: a wrong CN, a clone)."""
+        """A provisioning credential set in any name, its key following from `secret`: for tests."""
         key = new_key(secret)
         certificate = self.authority.issue(cn, key.public_key(), serial, VALID_FROM, VALID_TO)
         return Credentials(self.authority.certificate, certificate, bytearray(key_der(key)))
@@ -98,7 +98,7 @@ class Deployment:
         return Credentials(ca, ca, bytearray(key_der(self.authority.key)))
 
     def public_key(self, sed_id: int) -> bytes | None:
-        """The public key (SubjectPublicKeyInfo, DER) that the SSS expects of a SED; None if it accepts no such SED (CRT-8)."""
+        """The SubjectPublicKeyInfo, DER, that the SSS expects of a SED; None if it accepts no such SED (CRT-8)."""
         if sed_id not in self.seds or sed_id in self.removed:
             return None
         return public_der(load_key(self.seds[sed_id].key))

@@ -1,7 +1,7 @@
 """DTLS sessions over datagrams: sans-I/O, on virtual time, with randomness from the node (DTL-1 to DTL-6).
 
-A `Session` is one association, client or server, from the first flight to its end. It is fed one record at a time, because
-only then is it known which record number stood behind what the library reports (SES-8).
+A `Session` is one association, client or server, from the first flight to its end. It is fed one record at a time,
+because only then is it known which record number stood behind what the library reports (SES-8).
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Session:
         self._configure(suite)
 
     def close(self) -> None:
-        """Free everything, keys zeroised, without a word to the peer. The session is of no further use; safe to call twice."""
+        """Free everything, keys zeroised, without a word to the peer. No further use; safe to call twice."""
         self._free()
 
     # --- what drives it ----------------------------------------------------------------------------------------------
@@ -253,25 +253,20 @@ class Session:
         suites, curves, hashes = self._arrays
         me = weakref.ref(self)  # callbacks must not keep the session alive
 
-        @c.SendCallback
         def send(_context: int | None, data: int, size: int) -> int:
             return _of(me)._send(ctypes.string_at(data, size))
 
-        @c.RecvCallback
         def receive(_context: int | None, target: int, size: int) -> int:
             return _of(me)._receive(target, size)
 
-        @c.RandomCallback
         def random(_context: int | None, target: int, size: int) -> int:
             ctypes.memmove(target, _of(me)._drbg.draw(size), size)
             return 0
 
-        @c.SetTimerCallback
         def set_timer(_context: int | None, intermediate: int, final: int) -> None:
             session = _of(me)
             session._timer = (session._now + intermediate, session._now + final) if final else None
 
-        @c.GetTimerCallback
         def get_timer(_context: int | None) -> int:
             session = _of(me)
             if session._timer is None:
@@ -279,13 +274,11 @@ class Session:
             intermediate, final = session._timer
             return 2 if session._now >= final else int(session._now >= intermediate)
 
-        @c.VerifyCallback
         def verify(_context: int | None, certificate: int, depth: int, flags: ctypes._Pointer[ctypes.c_uint32]) -> int:
             flags[0] &= ~(c.BADCERT_EXPIRED | c.BADCERT_FUTURE)  # those are the wall clock's opinion
             flags[0] |= _of(me)._peer.faults(certificate_der(certificate), leaf=depth == 0)
             return 0
 
-        @c.KeysCallback
         def export(
             _context: int | None,
             master: int,
@@ -300,6 +293,17 @@ class Session:
             _of(me).secrets.append((ctypes.string_at(random, 32), ctypes.string_at(master, 48)))
             return 0
 
+        # Kept as long as the session: the library calls them by address.
+        self._callbacks = (
+            c.SendCallback(send),
+            c.RecvCallback(receive),
+            c.RandomCallback(random),
+            c.SetTimerCallback(set_timer),
+            c.GetTimerCallback(get_timer),
+            c.VerifyCallback(verify),
+            c.KeysCallback(export),
+        )
+        to_send, to_receive, to_random, to_set_timer, to_get_timer, to_verify, to_export = self._callbacks
         tls.mbedtls_ssl_config_defaults(
             conf, c.IS_SERVER if self._server else c.IS_CLIENT, c.TRANSPORT_DATAGRAM, c.PRESET_DEFAULT
         )
@@ -309,21 +313,21 @@ class Session:
         tls.mbedtls_ssl_conf_curves(conf, curves)
         tls.mbedtls_ssl_conf_sig_hashes(conf, hashes)
         tls.mbedtls_ssl_conf_authmode(conf, c.VERIFY_REQUIRED)
-        tls.mbedtls_ssl_conf_verify(conf, verify, None)
-        tls.mbedtls_ssl_conf_rng(conf, random, None)
+        tls.mbedtls_ssl_conf_verify(conf, to_verify, None)
+        tls.mbedtls_ssl_conf_rng(conf, to_random, None)
         tls.mbedtls_ssl_conf_ca_chain(conf, self._chain.ca, None)
         tls.mbedtls_ssl_conf_handshake_timeout(conf, FIRST_TIMEOUT, LAST_TIMEOUT)
         tls.mbedtls_ssl_conf_dtls_anti_replay(conf, bytes([c.ENABLED]))
         tls.mbedtls_ssl_conf_renegotiation(conf, c.DISABLED)
         tls.mbedtls_ssl_conf_session_tickets(conf, c.DISABLED)
         tls.mbedtls_ssl_conf_encrypt_then_mac(conf, bytes([c.DISABLED]))
-        tls.mbedtls_ssl_conf_export_keys_ext_cb(conf, export, None)
+        tls.mbedtls_ssl_conf_export_keys_ext_cb(conf, to_export, None)
         results = [tls.mbedtls_ssl_conf_own_cert(conf, self._chain.certificate, self._chain.key)]
-        self._callbacks = (send, receive, random, set_timer, get_timer, verify, export, *self._use_cookies())
+        self._cookie_callbacks = self._use_cookies()
         results.append(tls.mbedtls_ssl_setup(ssl, conf))
         tls.mbedtls_ssl_set_mtu(ssl, MTU)
-        tls.mbedtls_ssl_set_bio(ssl, None, send, receive, None)
-        tls.mbedtls_ssl_set_timer_cb(ssl, None, set_timer, get_timer)
+        tls.mbedtls_ssl_set_bio(ssl, None, to_send, to_receive, None)
+        tls.mbedtls_ssl_set_timer_cb(ssl, None, to_set_timer, to_get_timer)
         if self._server:
             results.append(tls.mbedtls_ssl_set_client_transport_id(ssl, self._server[1], len(self._server[1])))
         if any(results):
@@ -334,7 +338,6 @@ class Session:
             return ()
         jar, client = self._server
 
-        @c.CookieWriteCallback
         def write(_context: int | None, at: ctypes._Pointer[ctypes.c_void_p], end: int, _id: int, _size: int) -> int:
             cookie, start = jar.cookie(client), at[0]
             if end - start < len(cookie):
@@ -343,12 +346,12 @@ class Session:
             at[0] = start + len(cookie)
             return 0
 
-        @c.CookieCheckCallback
         def check(_context: int | None, cookie: int, size: int, _id: int, _id_size: int) -> int:
             return 0 if jar.is_valid(client, ctypes.string_at(cookie, size)) else -1
 
-        c.tls.mbedtls_ssl_conf_dtls_cookies(self._config, write, check, None)
-        return write, check
+        callbacks = c.CookieWriteCallback(write), c.CookieCheckCallback(check)
+        c.tls.mbedtls_ssl_conf_dtls_cookies(self._config, *callbacks, None)
+        return callbacks
 
     def _send(self, datagram: bytes) -> int:
         for record in records.split(datagram):

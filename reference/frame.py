@@ -36,7 +36,7 @@ class Frame:
 class FrameReader:
     """Takes frames out of a byte stream that may start anywhere and hold anything.
 
-    Never raises, whatever the bytes. It keeps at most one unfinished frame beside the bytes that the caller has not asked for yet.
+    Never raises, whatever the bytes. Of an oversize frame it keeps nothing but the number of bytes still to skip.
     """
 
     def __init__(self, maximum: int | Callable[[Header], int]) -> None:
@@ -73,7 +73,7 @@ class FrameReader:
         return len(self._buffer) >= HEADER_SIZE + header.length
 
     def drop_oversize(self, header: Header) -> None:
-        """Consume the oversize frame with this header, which `header` just returned, now and as the rest of it comes."""
+        """Consume the oversize frame with this header, which `header` just returned, now and as its rest comes."""
         self.oversize += 1
         self._to_skip = HEADER_SIZE + header.length
 

@@ -20,7 +20,7 @@ _CRC = struct.Struct("<I")
 
 
 class ProvisioningError(Exception):
-    """An image that a node must refuse. `name` is the reason's name on the debug channel: `provisioning-crc` and so on."""
+    """An image that a node must refuse. `name` is the reason's on the debug channel: `provisioning-crc` and so on."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -51,7 +51,7 @@ class Image:
 def parse_image(data: bytes, cn_pattern: str = "{id}") -> Image:
     """Read and check an image, in the order and with the names of the protocol page. Raises ProvisioningError.
 
-    As in flash, what lies behind the given bytes reads as zeros, and what lies behind the image's own length is ignored.
+    As in flash, what lies behind the given bytes reads as zeros; what lies behind the image's own length is ignored.
     """
     flash = data[:MAXIMUM].ljust(MAXIMUM, b"\0")
     magic, version, sed_id, total, suite, *lengths, _ = _HEADER.unpack_from(flash)

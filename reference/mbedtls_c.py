@@ -1,14 +1,14 @@
 """The C interface of the Mbed TLS library that python-mbedtls brings along. Only `dtls` and `credentials` use it.
 
-python-mbedtls's own classes lose datagram boundaries, draw cookie keys from the operating system and reset a session when
-they raise; a reference whose bytes must be the same in every run cannot live with that. So its library is used directly,
-through functions of Mbed TLS's documented interface. Three things are checked when this module is imported, and each
-failure is an `ImportError` that says what to do: the version (the constants below are those of 2.28), the room that the
-opaque structures take, and the one place where the library asks the wall clock.
+python-mbedtls's own classes lose datagram boundaries, draw cookie keys from the operating system and reset a session
+when they raise; a reference whose bytes must be the same in every run cannot live with that. So its library is used
+directly, through functions of Mbed TLS's documented interface. Three things are checked when this module is imported,
+and each failure is an `ImportError` that says what to do: the version (the constants below are those of 2.28), the room
+that the opaque structures take, and the one place where the library asks the wall clock.
 
 The wall clock: Mbed TLS 2.28 puts `time(NULL)` into the first four bytes of both hello randoms and there is no setting
-against it. Its import slot for `time` is therefore pointed at `_time`, which draws from the generator of the session that
-runs. Certificate dates, which the X.509 library judges by the wall clock, are handled by the caller's verify callback.
+against it. Its import slot for `time` is therefore pointed at `_time`, which draws from the generator of the session
+that runs. Certificate dates, which the X.509 library judges by the wall clock, are left to the caller's verify callback.
 """
 
 from __future__ import annotations
@@ -206,9 +206,7 @@ def set_time_source(source: Callable[[], int]) -> None:
     _time_source = source
 
 
-@_TimeCallback
-def _time(_where: int | None) -> int:
-    return _time_source()
+_time = _TimeCallback(lambda _where: _time_source())
 
 
 def _replace_time() -> None:

@@ -1,7 +1,7 @@
 """What a node must read of DTLS itself: record headers and plaintext ClientHellos (RFC 6347, 4.1 and 4.2).
 
-A node looks at records before its sessions see them, because only record numbers tell whether a message is whole (SES-8)
-and only a ClientHello tells whether it may open, replace or pre-empt a session (SES-5, SES-9, ADV-1).
+A node looks at records before its sessions see them, because only record numbers tell whether a message is whole
+(SES-8) and only a ClientHello tells whether it may open, replace or pre-empt a session (SES-5, SES-9, ADV-1).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def is_client_hello(record: Record) -> bool:
 
 
 def client_hello(record: Record) -> ClientHello | None:
-    """The ClientHello in a plaintext record, or None if it holds none, or only a part of one, or one that does not parse."""
+    """The ClientHello in a plaintext record; None if there is none, only a part of one, or one that does not parse."""
     body = record.fragment
     if not is_client_hello(record) or len(body) < _HANDSHAKE_HEADER_SIZE:
         return None

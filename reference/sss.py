@@ -66,8 +66,8 @@ class Sss:
     ) -> None:
         """Start, or start again with what `state()` gave (REG-1).
 
-        Every byte follows from `seed` and the inputs; `epoch` is the date at `now` = 0, by which certificates are judged
-        and made (CRT-10); `replace` is REG-5. Raises ValueError if `state` is not one.
+        Every byte follows from `seed` and the inputs; `epoch` is the date at `now` = 0, by which certificates are
+        judged and made (CRT-10); `replace` is REG-5. Raises ValueError if `state` is not one.
         """
         self._deployment, self._replace, self._epoch, self._lifetime = deployment, replace, epoch, lifetime
         self._drbg = Drbg(seed, b"sss")
@@ -162,7 +162,7 @@ class Sss:
                 yield deadline
 
     def _take_hello(self, wire: int, source: int, record: Record, now: int) -> None:
-        """A valid cookie and a new handshake replace the wire's session, whatever its state: the device started over."""
+        """A valid cookie and a new handshake replace the wire's session in any state: the device started over."""
         connection, hello, client = self._wires[wire], records.client_hello(record), str(source).encode()
         if hello is None:
             return
