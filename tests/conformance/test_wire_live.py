@@ -86,7 +86,7 @@ def identity(cn: str, serial: int, secret: int, ca: Identity | None = None) -> I
         .not_valid_after(END)
         .add_extension(x509.BasicConstraints(ca=ca is None, path_length=None), critical=True)
     )
-    certificate = builder.sign(ca.key if ca else key, hashes.SHA256())
+    certificate = builder.sign(ca.key if ca else key, hashes.SHA256(), ecdsa_deterministic=True)
     return Identity(certificate.public_bytes(Encoding.DER), key)
 
 
@@ -164,6 +164,8 @@ def run_session(suite: int, mtu: int) -> Capture:
             highest_supported_version=DTLSVersion.DTLSv1_2,
             ciphers=[SUITE_NAMES[suite]],
             validate_certificates=True,
+            handshake_timeout_min=100.0,  # a slow machine must not bring a retransmission
+            handshake_timeout_max=200.0,
         )
 
     client = ClientContext(configuration(CLIENT)).wrap_buffers("11")
