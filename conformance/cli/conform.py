@@ -22,10 +22,12 @@ from conformance.cli.shared import (
     complain,
     nearest,
 )
+from conformance.purpose import BadPurpose
 from conformance.report.console import Style, details, progress_line, table
 from conformance.report.requirements import load_requirements
 from conformance.report.write import write_report
 from conformance.results import CaseResult, Report
+from conformance.targets.base import HarnessError
 from model.verdict import Verdict
 
 _EPILOG = """A PURPOSE is an id, a pattern such as 'glare-*', or a rule of the protocol page such as SES-9.
@@ -91,7 +93,10 @@ def run(args: argparse.Namespace) -> int:
     if args.seed < 0:
         raise UsageError(f"--seed {args.seed}: a seed is 0 or more")
     check_firmware(args.target, args.firmware)
-    purposes = select(load_purposes(), args.purposes)
+    try:
+        purposes = select(load_purposes(), args.purposes)
+    except BadPurpose as error:
+        raise HarnessError(str(error)) from error
     if not purposes:
         complain("nothing selected", "`scewl conform --list` shows all purposes")
         return EXIT_NOTHING

@@ -25,7 +25,7 @@ _WORDS = {
 }
 """What a summary calls them, in the order in which people want to read."""
 _NARROW, _WIDE = 60, 140
-_EVIDENCE = 12
+_EVIDENCE = 30
 """Lines of evidence that a console shows; the page shows all."""
 _ALLOWED = 8
 """Possibilities that a console shows; the page shows all."""

@@ -1,0 +1,46 @@
+"""The program as a process, and what holds for every command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = [sys.executable, "-c", "import sys; from conformance.cli import main; sys.exit(main())"]
+
+
+@pytest.mark.parametrize("command", ["conform", "replay", "provision"])
+def test_help_has_examples(scewl, command: str) -> None:
+    ended = scewl(command, "--help")
+    assert ended.code == 0 and "examples:" in ended.out and f"scewl {command}" in ended.out
+
+
+def test_help_of_the_program_lists_the_commands_and_exit_codes(scewl) -> None:
+    ended = scewl("--help")
+    assert ended.code == 0 and "exit codes:" in ended.out
+    assert all(command in ended.out for command in ("conform", "replay", "provision"))
+
+
+def test_no_command_and_a_wrong_one(scewl) -> None:
+    assert scewl().code == 2
+    ended = scewl("confrom")
+    assert ended.code == 2 and "Did you mean conform?" in ended.err
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as gone:
+        done = subprocess.run([*PROGRAM, "conform", "--list"], stdout=gone, stderr=subprocess.PIPE, timeout=60)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_a_terminal_without_unicode_gets_all_the_same(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    command = [*PROGRAM, "provision", str(tmp_path / "grün"), "--ids", "10"]
+    done = subprocess.run(command, capture_output=True, env=environment, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"gr\\xfcn" in done.stdout
