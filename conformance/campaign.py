@@ -46,7 +46,9 @@ class Job:
             return ReferenceTarget()
         firmware = self.firmware or DEFAULT_FIRMWARE
         if not firmware.is_file():
-            raise HarnessError(f"no firmware at {firmware}: `make firmware` builds it, or name yours with --firmware ELF")
+            raise HarnessError(
+                f"no firmware at {firmware}: `make firmware` builds it, or name yours with --firmware ELF"
+            )
         return QemuTarget(firmware)
 
     def run(self) -> CaseResult:
@@ -86,8 +88,8 @@ def run_campaign(
 ) -> Report:
     """Run purposes and write their traces and captures into `out`, which exists. `jobs` cases run at a time.
 
-    `progress` hears of each case as it ends: how many have, of how many, and the case. The report has the cases in the order of
-    `purposes`. Raises HarnessError if nothing at all can be run.
+    `progress` hears of each case as it ends: how many have, of how many, and the case. The report has the cases in the
+    order of `purposes`. Raises HarnessError if nothing at all can be run.
     """
     if profile not in PROFILES:
         raise HarnessError(f"no profile {profile}; there are {', '.join(PROFILES)}")

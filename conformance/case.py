@@ -17,7 +17,7 @@ from conformance.pcapng import CapturedFrame
 from conformance.purpose import Purpose, Step
 from conformance.results import CaseResult, Divergence
 from conformance.targets.base import HarnessError, IutFault, Target
-from conformance.wire.frames import Frame
+from conformance.wire.frames import Frame, FrameReader
 from conformance.wire.secrets import KeyLog
 from model.alphabet import BROADCAST, DEREGISTER, FAA_ID, REGISTER, SSS_ID, Link
 from model.profile import PROFILES, Setting
@@ -172,7 +172,10 @@ class Case:
 
     def _do_inject(self, link: str, raw: str = "", source: int = 0, target: int = 0, size: int = 0) -> None:
         if raw:
-            self.lab.inject(Link[link.upper()], bytes.fromhex(raw))
+            data = bytes.fromhex(raw)
+            frames = [f for f in FrameReader().feed(data) if isinstance(f, Frame)]
+            self._sent += [(FAA_ID, self.purpose.iut, f.payload) for f in frames if f.source == FAA_ID]
+            self.lab.inject(Link[link.upper()], data)
         else:
             frame = Frame(target or self.purpose.iut, source, self._payload(size))
             self.lab.inject(Link[link.upper()], frame.encode())

@@ -43,6 +43,7 @@ class Judge:
         """Judge one step. Raises Diverged, after the step was written down."""
         outputs = self.abstraction.observe(reaction.chunks)
         disagreement = self.oracle.step(events, outputs, reaction.deadline, timed=self._timed)
+        self.abstraction.memory.forget_sessions({s.peer for s in self.oracle.states})
         number = len(self.steps)
         self.steps.append(
             {

@@ -1,8 +1,8 @@
 """The oracle: given this history, these observations are allowed, and this is the next deadline.
 
-It keeps every state in which a conforming controller can be after what was seen. A step is a list of events (one frame can
-carry several) and all outputs up to quiescence; what came must equal, link by link, the outputs of at least one way through
-the rules, and the deadline must be that way's deadline.
+It keeps every state in which a conforming controller can be after what was seen. A step is a list of events (one frame
+can carry several) and all outputs up to quiescence; what came must equal, link by link, the outputs of at least one way
+through the rules, and the deadline must be that way's deadline.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The run reading: the rules on plain integers.
 
-`react` gives every way in which a controller may take one event: the rule chosen, then the urgent rules that follow it, until the
-controller is quiescent.
+`react` gives every way in which a controller may take one event: the rule chosen, then the urgent rules that follow it,
+until the controller is quiescent.
 """
 
 from __future__ import annotations

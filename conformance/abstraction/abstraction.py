@@ -124,8 +124,7 @@ class Abstraction:
             return Output("faa-cpu", (size, _take(memory.faa_in, frame.payload)))
         if frame.source < LOWEST_SED_ID:
             return Output("unknown", (Link.CPU,))
-        session = memory.sessions.get(frame.source)
-        intact = session is not None and not session.client and bytes(session.collected) == frame.payload
+        intact = memory.complete.get(frame.source) == frame.payload
         return Output("deliver", (frame.source, size, int(intact)))
 
     # --- for people

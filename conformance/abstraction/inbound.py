@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from conformance.abstraction.memory import Memory
+from conformance.abstraction.memory import Hello, Memory
+from conformance.abstraction.proof import keys_proved, proves, public_key
 from conformance.abstraction.registration import judge_response
 from conformance.abstraction.session import Session
 from conformance.wire.handshake import (
     Certificate,
+    CertificateVerify,
     ClientHello,
     Fragment,
     HandshakeType,
@@ -33,7 +35,14 @@ def datagram_events(memory: Memory, source: int, datagram: bytes) -> list[Event]
         if isinstance(record, Malformed):
             events.append(noise)
         elif record.epoch == 0:
-            events.extend(_plain(memory, source, record))
+            hello = _hello(record)
+            session = memory.sessions.get(source)
+            if hello is not None:
+                events.extend(_client_hello(memory, session, source, record, hello))
+            elif session is not None and not session.fresh(record):
+                events.append(noise)
+            else:
+                events.extend(_plain(memory, source, record))
         else:
             session = memory.sessions.get(source)
             events.extend(_sealed(memory, session, record) if session else [noise])
@@ -64,8 +73,6 @@ def _plain(memory: Memory, source: int, record: Record) -> list[Event]:
 
 
 def _fragment(memory: Memory, source: int, fragment: Fragment) -> list[Event]:
-    if fragment.type is HandshakeType.CLIENT_HELLO:
-        return _client_hello(memory, source, fragment)
     session = memory.sessions.get(source)
     if session is None:
         return [Event("forged", (source,))]
@@ -77,15 +84,31 @@ def _fragment(memory: Memory, source: int, fragment: Fragment) -> list[Event]:
     return [e for m in session.inbound.feed(fragment) for e in _message(memory, session, m)]
 
 
-def _client_hello(memory: Memory, source: int, fragment: Fragment) -> list[Event]:
-    """SES-6: only an unfragmented hello can be judged without a session."""
-    message = Message(fragment.type, fragment.message_seq, fragment.body)
-    hello = parse_message(message) if fragment.whole else None
+def _hello(record: Record) -> Message | None:
+    """The ClientHello that fills a record, or a part of one."""
+    if record.content_type is not ContentType.HANDSHAKE:
+        return None
+    fragments = parse_fragments(record.fragment)
+    first = fragments[0]
+    if isinstance(first, Malformed) or first.type is not HandshakeType.CLIENT_HELLO:
+        return None
+    whole = first.whole and len(fragments) == 1
+    return Message(first.type, first.message_seq, first.body if whole else b"")
+
+
+def _client_hello(
+    memory: Memory, session: Session | None, source: int, record: Record, message: Message
+) -> list[Event]:
+    """SES-6: only an unfragmented hello can be judged without a session, and it meets no replay window."""
+    hello = parse_message(message)
     if not isinstance(hello, ClientHello):
         return [Event("noise", (source,))]
     if hello.cookie not in memory.cookies.get(source, ()):
         return [Event("hello", (source,))]
-    memory.hellos[source] = (hello.random, fragment.message_seq)
+    running = session is not None and not session.client and session.client_random == hello.random
+    if running and session is not None and not session.fresh(record):
+        return [Event("noise", (source,))]
+    memory.hellos[source] = Hello(hello.random, message, record)
     return [Event("hello-cookie", (source, memory.handshake(hello.random)))]
 
 
@@ -94,11 +117,21 @@ def _message(memory: Memory, session: Session, message: Message) -> list[Event]:
     body = parse_message(message)
     if isinstance(body, Malformed):
         return [Event("forged", (session.peer,))]
+    before = bytes(session.transcript)
+    if message.type is not HandshakeType.HELLO_VERIFY_REQUEST:
+        session.transcript += message.encode()
     if isinstance(body, ServerHello):
         session.server_random, session.suite = body.random, body.suite
     if isinstance(body, Certificate):
         ca, cn = memory.identity.peer_certificate(body.chain)
+        session.peer_key = public_key(body.chain[0]) if body.chain else None
         return [Event("certificate", (session.peer, ca, cn))]
+    if isinstance(body, CertificateVerify) and not proves(session.peer_key, body, before):
+        return [Event("forged", (session.peer,))]
+    if message.type is HandshakeType.SERVER_KEY_EXCHANGE and not keys_proved(
+        session.peer_key, session.client_random + session.server_random, message.body
+    ):
+        return [Event("forged", (session.peer,))]
     match message.type:
         case HandshakeType.HELLO_VERIFY_REQUEST:
             return [Event("verify-request", (session.peer,))]
@@ -110,7 +143,7 @@ def _message(memory: Memory, session: Session, message: Message) -> list[Event]:
 def _sealed(memory: Memory, session: Session, record: Record) -> list[Event]:
     """A record of epoch 1: it counts if it authenticates and is no replay."""
     plaintext = session.open(record, memory.keylog, inbound=True)
-    if plaintext is None or not session.fresh(record.seq):
+    if plaintext is None or not session.fresh(record):
         return [Event("noise", (session.peer,))]
     match record.content_type:
         case ContentType.HANDSHAKE:
@@ -123,6 +156,7 @@ def _sealed(memory: Memory, session: Session, record: Record) -> list[Event]:
         case ContentType.ALERT:
             alert = parse_alert(plaintext)
             if not isinstance(alert, Malformed) and alert.close_notify:
+                memory.complete[session.peer] = bytes(session.collected)
                 return [Event("close", (session.peer, record.seq))]
             if not isinstance(alert, Malformed) and alert.fatal:
                 return [Event("alert", (session.peer, record.seq))]

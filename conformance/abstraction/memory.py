@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from conformance.abstraction.session import Identity, Session
+from conformance.wire.handshake import Message
+from conformance.wire.records import Record
 from conformance.wire.secrets import KeyLog
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """A ClientHello with a valid cookie, and the number of the record that it came in."""
+
+    client_random: bytes
+    message: Message
+    record: Record
 
 
 @dataclass
@@ -18,8 +29,10 @@ class Memory:
     """The latest session with each peer."""
     cookies: dict[int, set[bytes]] = field(default_factory=dict)
     """Cookies that the IUT gave, by peer."""
-    hellos: dict[int, tuple[bytes, int]] = field(default_factory=dict)
-    """Client random and message_seq of the latest valid-cookie hello, by peer."""
+    hellos: dict[int, Hello] = field(default_factory=dict)
+    """The latest valid-cookie hello, by peer."""
+    complete: dict[int, bytes] = field(default_factory=dict)
+    """Plaintext of the latest message whose close_notify came, by peer."""
     offered: tuple[bytes, bytes] | None = None
     """CA certificate and public key of the latest usable response, until the CPU is told that it is in force."""
     messages: dict[int, list[bytes]] = field(default_factory=dict)
@@ -29,6 +42,11 @@ class Memory:
     faa_in: list[bytes] = field(default_factory=list)
     """FAA payloads that the radio gave and the CPU has not got yet."""
     _handshakes: dict[bytes, int] = field(default_factory=dict)
+
+    def forget_sessions(self, but: set[int]) -> None:
+        """The IUT has no session any more, but with these peers: what the others send meets no replay window."""
+        for peer in self.sessions.keys() - but:
+            del self.sessions[peer]
 
     def handshake(self, client_random: bytes) -> int:
         """The number of a client's handshake, from 1 in the order of their coming."""

@@ -123,8 +123,10 @@ class Outbound:
             del self._flights[to]
             self.memory.cookies.setdefault(to, set()).add(body.cookie)
             return [Output("verify-request", (to,))]
-        if isinstance(body, ServerHello):
-            self._server_session(to, body)
+        session = self._server_session(to, body) if isinstance(body, ServerHello) else self.memory.sessions.get(to)
+        if session is not None and message.message_seq not in session.transcribed:
+            session.transcribed.add(message.message_seq)
+            session.transcript += message.encode()
         if isinstance(body, Certificate):
             sending.ca = self.memory.identity.own_certificate(body.chain)
         if message.type is HandshakeType.SERVER_HELLO_DONE:
@@ -144,20 +146,25 @@ class Outbound:
             self.memory.sessions[to] = Session(to, True, hello.random, Assembler())
         return [Output("hello", (to,))]
 
-    def _server_session(self, to: int, hello: ServerHello) -> None:
+    def _server_session(self, to: int, hello: ServerHello) -> Session | None:
         """A ServerHello that we have not seen begins a session for the latest valid-cookie hello of that peer."""
         session = self.memory.sessions.get(to)
         if session is not None and not session.client and session.server_random == hello.random:
-            return
-        client_random, message_seq = self.memory.hellos.get(to, (b"", 0))
-        self.memory.sessions[to] = Session(
+            return session
+        opening = self.memory.hellos.get(to)
+        if opening is None:
+            return None
+        session = self.memory.sessions[to] = Session(
             to,
             False,
-            client_random,
-            Assembler(first=message_seq + 1),
+            opening.client_random,
+            Assembler(first=opening.message.message_seq + 1),
             server_random=hello.random,
             suite=hello.suite,
+            transcript=bytearray(opening.message.encode()),
         )
+        session.fresh(opening.record)
+        return session
 
     def _finished(self, session: Session) -> list[Output] | None:
         """A protected handshake record: the Finished that ends flight 5 or 6."""

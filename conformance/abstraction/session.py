@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
 from conformance.wire.certificates import Authorities
 from conformance.wire.handshake import Assembler
 from conformance.wire.records import Record
@@ -61,6 +63,22 @@ def _id(cn: str | None) -> int:
 
 
 @dataclass
+class Window:
+    """A receiver's replay window (RFC 6347, section 4.1.2.6)."""
+
+    top: int = -1
+    seen: set[int] = field(default_factory=set)
+
+    def take(self, seq: int) -> bool:
+        """Whether this number is neither a replay nor too old; notes it."""
+        if seq in self.seen or seq <= self.top - WINDOW:
+            return False
+        self.seen.add(seq)
+        self.top = max(self.top, seq)
+        return True
+
+
+@dataclass
 class Session:
     """One DTLS session of the IUT with a peer."""
 
@@ -86,9 +104,14 @@ class Session:
     sent_numbers: set[tuple[int, int]] = field(default_factory=set)
     """Epoch and number of the IUT's records: none may come twice (RFC 6347, section 4.1)."""
     response_told: bool = False
+    transcript: bytearray = field(default_factory=bytearray)
+    """Handshake messages from the cookie-bearing ClientHello on, each as one fragment (RFC 6347, section 4.2.6)."""
+    transcribed: set[int] = field(default_factory=set)
+    """The `message_seq` of the IUT's messages in it."""
+    peer_key: EllipticCurvePublicKey | None = None
+    """The key of the peer's certificate, if it is one of this profile (DTL-2)."""
     _keys: SessionKeys | None = None
-    _top: int = -1
-    _seen: set[int] = field(default_factory=set)
+    _windows: dict[int, Window] = field(default_factory=dict)
 
     def open(self, record: Record, keylog: KeyLog, *, inbound: bool) -> bytes | None:
         """The plaintext of a record of epoch 1; None if it does not authenticate, or its secret is unknown."""
@@ -103,10 +126,6 @@ class Session:
         """The keys, once they were needed and known."""
         return self._keys
 
-    def fresh(self, seq: int) -> bool:
-        """Whether the replay window lets an authenticated record of the peer through; notes it."""
-        if seq in self._seen or seq <= self._top - WINDOW:
-            return False
-        self._seen.add(seq)
-        self._top = max(self._top, seq)
-        return True
+    def fresh(self, record: Record) -> bool:
+        """Whether the replay window of the record's epoch lets it through (DTL-4); notes it. Authenticate it first."""
+        return self._windows.setdefault(record.epoch, Window()).take(record.seq)

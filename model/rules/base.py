@@ -2,9 +2,9 @@
 
 A rule belongs to one kind of event (or to none: then it is *urgent* and happens by itself, before anything else can).
 Its body looks at the state, the event's arguments and the setting, and says under which guard it applies, what it
-changes and what shows outside. Bodies use only the operators of `model.terms`, comparison and arithmetic, never Python's
-`if` on a variable: that lets the explore and prove readings evaluate the same body on Z3 terms. (`if` on a profile flag
-is fine: flags are constants.)
+changes and what shows outside. Bodies use only the operators of `model.terms`, comparison and arithmetic, never
+Python's `if` on a variable: that lets the explore and prove readings evaluate the same body on Z3 terms. (`if` on a
+profile flag is fine: flags are constants.)
 """
 
 from __future__ import annotations
