@@ -11,7 +11,10 @@ from pathlib import Path
 from conformance.targets.base import HarnessError
 
 SOURCE = Path(__file__).with_name("timeshim.c")
-CACHE = Path(__file__).resolve().parents[2] / "build" / "shim"
+_ROOT = Path(__file__).resolve().parents[2]
+_HOME = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+CACHE = _ROOT / "build" / "shim" if (_ROOT / "pyproject.toml").exists() else _HOME / "scewl" / "shim"
+"""In the checkout; for an installed package, in the user's cache."""
 _FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
 
 
