@@ -39,6 +39,9 @@ examples:
   scewl conform 'glare-*' SES-8 --firmware my.elf -j 2
   scewl conform register-then-send --target reference --seed 7 --json
 
+Each case leaves a trace and a capture, which holds the session secrets. To see the DTLS inside:
+  wireshark -X lua_script:conformance/wireshark/scewl.lua reports/out/conform/register.pcapng
+
 exit codes: 0 pass, 1 fail, 2 usage, 3 error or inconclusive, 4 nothing selected, 130 interrupted"""
 
 

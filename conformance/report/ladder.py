@@ -20,7 +20,7 @@ _ROW, _HEAD, _TIME, _MARGIN, _FOOT = 34, 40, 76, 60, 14
 """SVG units: height of a rung, of the heading, width of the time column, beside the outer lanes, space below."""
 _CHAR = 6.4
 """SVG units that a character of a label takes, about."""
-_NARROWEST, _WIDEST, _COMFORT = 120, 240, 1060
+_NARROWEST, _WIDEST, _COMFORT = 120, 320, 1060
 """SVG units between two lanes, and the width that a ladder keeps to while lanes are not too narrow for it."""
 _MANY = 24
 """Rungs from which the lanes are named at the foot, too."""
