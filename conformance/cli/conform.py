@@ -130,7 +130,10 @@ def run(args: argparse.Namespace) -> int:
         )
     except KeyboardInterrupt:
         interrupted = True
-        report = Report(command="", target=target, profile=args.profile, seed=args.seed, cases=finished)
+        order = [purpose.id for purpose in purposes]
+        cases = sorted(finished, key=lambda case: order.index(case.case))
+        missing = _missing(target, args.profile, len(purposes) - len(cases))
+        report = Report(command="", target=target, profile=args.profile, seed=args.seed, cases=[*cases, missing])
     report.command = _command(args, target)
     page = write_report(report, args.out)
     _print(report, args.out, as_json=args.json)
@@ -162,6 +165,22 @@ def select(purposes: Sequence[_Purpose], wanted: Sequence[str]) -> list[_Purpose
             hint = nearest(name, [*ids, *rules]) or ". `scewl conform --list` shows all"
             raise UsageError(f"no purpose {name}{hint}")
     return [purpose for purpose in purposes if purpose.id in chosen]
+
+
+def _missing(target: str, profile: str, count: int) -> CaseResult:
+    """Stands for the cases that an interrupted run did not finish, lest its report look like a whole one."""
+    return CaseResult(
+        case="interrupted",
+        title="The run was interrupted",
+        target=target,
+        profile=profile,
+        requirements=[],
+        verdict=Verdict.ERROR,
+        reason=f"{count} cases were not finished.",
+        virtual_ms=0,
+        wall_s=0.0,
+        steps=0,
+    )
 
 
 def _list(purposes: Sequence[_Listed], *, as_json: bool) -> None:

@@ -98,7 +98,8 @@ def test_interrupted_keeps_what_was_finished(campaign, scewl, tmp_path: Path) ->
     assert ended.code == 130
     assert "interrupted after 2 of 3 cases" in ended.err
     report = Report.load(tmp_path / "report.json")
-    assert [case.case for case in report.cases] == ["glare-higher-waits", "glare-lower-yields"]
+    assert [case.case for case in report.cases] == ["glare-higher-waits", "glare-lower-yields", "interrupted"]
+    assert (report.verdict, report.cases[-1].reason) == (Verdict.ERROR, "1 cases were not finished.")
     assert "glare-lower-yields" in (tmp_path / "index.html").read_text("utf-8")
 
 
