@@ -6,6 +6,7 @@
 
 #include "dtls.h"
 #include "port.h"
+#include "registration.h"
 #include "scewl.h"
 
 #include <stdint.h>
@@ -14,18 +15,18 @@
 static uint32_t cpu_frames_dropped;
 
 enum scewl_fate controller_cpu_fate(struct scewl_header header) {
-    if (!dtls_accepts_request()) {
+    bool oversize = header.length > SCEWL_MAX_MESSAGE;
+    bool foreign = header.target == SCEWL_BROADCAST || header.target == dtls_own_id();
+    if (!oversize && !foreign) {
+        dtls_preempt();
+    }
+    if (!dtls_free()) {
         return SCEWL_WAIT; /* SES-5 */
     }
-    if (header.length > SCEWL_MAX_MESSAGE) {
-        return SCEWL_DROP; /* FRM-2 */
-    }
-    if (header.target == SCEWL_BROADCAST || header.target == dtls_own_id()) {
+    if (foreign) {
         cpu_frames_dropped++;
-        return SCEWL_DROP; /* FRM-6 */
     }
-    dtls_preempt();
-    return SCEWL_STORE;
+    return oversize || foreign ? SCEWL_DROP : SCEWL_STORE; /* FRM-2, FRM-6 */
 }
 
 bool controller_frame(enum link link, struct scewl_header header, const uint8_t *payload) {
@@ -36,10 +37,11 @@ bool controller_frame(enum link link, struct scewl_header header, const uint8_t 
         dtls_handle_packet(link, header.source, payload, header.length);
         return true;
     }
-    if (!dtls_accepts_request()) {
+    /* A handshake may have begun while the payload was coming. */
+    dtls_preempt();
+    if (!dtls_free()) {
         return false;
     }
-    dtls_preempt();
     if (header.target == SCEWL_SSS) {
         dtls_send_message_to_sss(header.length);
     } else {
@@ -48,15 +50,22 @@ bool controller_frame(enum link link, struct scewl_header header, const uint8_t 
     return true;
 }
 
+void handle_sss_recv(uint16_t id, int16_t op) {
+    uint8_t bytes[REGISTRATION_REQUEST];
+    registration_write(bytes, id, op);
+    scewl_write(LINK_CPU, (struct scewl_header){.target = id, .source = SCEWL_SSS, .length = sizeof bytes}, bytes);
+}
+
 int main(void) {
     port_init();
     dtls_setup();
     for (;;) {
         bool worked = false;
         for (unsigned link = 0; link < LINK_COUNT; link++) {
+            /* First, so that a message put aside goes before whatever comes next (section 5, pinned 6). */
+            worked |= dtls_check_timers();
             worked |= dtls_state() == DTLS_FATAL_ERROR ? scewl_discard((enum link)link) : scewl_pump((enum link)link);
         }
-        worked |= dtls_check_timers();
         if (!worked) {
             port_wait();
         }

@@ -19,8 +19,8 @@ uint16_t dtls_own_id(void);
 /** The state now. */
 enum dtls_state dtls_state(void);
 
-/** True if a request of the own CPU can be taken now: IDLE, or after pre-empting an unauthenticated handshake (ADV-1). */
-bool dtls_accepts_request(void);
+/** IDLE, and nothing of our own goes first: the CPU's next frame can be taken. */
+bool dtls_free(void);
 
 /** Abandon, without a word, the unauthenticated handshake that stands in the CPU's way, if one does (ADV-1). */
 void dtls_preempt(void);
@@ -43,7 +43,7 @@ void dtls_teardown(void);
 /** SES-12: report a failure of our own on the debug channel, once, and stop for good. `name` as in section 10. */
 void dtls_fatal_error(const char *name);
 
-/** Buffer of the own CPU's message, SCEWL_MAX_MESSAGE bytes. */
-uint8_t *dtls_message(void);
+/** Answered by controller.c: what became of a request for the SSS, as one frame to the CPU (REG-4). */
+void handle_sss_recv(uint16_t id, int16_t op);
 
 #endif
