@@ -12,9 +12,9 @@ from model.alphabet import Link
 class Reaction:
     """What an IUT did until it was quiescent.
 
-    `now` and `deadline` are milliseconds since boot; `deadline` is None when no timer is armed. `chunks` are the raw bytes that
-    left on each link, in order within a link; one frame may come in several chunks, and a chunk may hold several frames.
-    `debug` is what came on the debug channel.
+    `now` and `deadline` are milliseconds since boot; `deadline` is None when no timer is armed. `chunks` are the raw
+    bytes that left on each link, in order within a link; one frame may come in several chunks, and a chunk may hold
+    several frames. `debug` is what came on the debug channel.
     """
 
     now: int
@@ -25,7 +25,7 @@ class Reaction:
 
 @dataclass
 class IutFault(Exception):
-    """The IUT broke (lockup, guest error, never quiescent, flood, gone). The verdict is FAIL; `evidence` is shown as it is."""
+    """The IUT broke (lockup, guest error, never quiescent, flood, gone): FAIL. `evidence` is shown as it is."""
 
     what: str
     evidence: list[str] = field(default_factory=list)
