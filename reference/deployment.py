@@ -20,8 +20,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from reference.authority import Authority, derive, key_der, load_key, new_key, public_der
-from reference.credentials import Credentials
+from reference.credentials import Credentials, CredentialsError, check
 from reference.dtls import AES_256, SUITES
 from reference.image import LOWEST_SED, SEED_SIZE, Image
 
@@ -162,17 +164,26 @@ class Deployment:
             _check_pattern(pattern)
         except (ValueError, TypeError, KeyError, DeploymentError) as error:
             raise DeploymentError(f"{path} is not a deployment's index ({error!r}): restore it") from error
-        path = folder / "ca.key.der"
+        authority = Authority(_read(folder / "ca.der"), _read_key(folder / "ca.key.der"))
+        deployment = cls(authority, {}, suite, pattern, removed)
+        deployment._check(folder, "ca", deployment.sss_credentials(), SSS_CN)
+        for i in ids:
+            files = [_read(folder / f"sed-{i}{suffix}") for suffix in (".der", ".key.der", ".seed")]
+            deployment.seds[i] = Sed(*files)
+            if len(files[2]) != SEED_SIZE:
+                raise DeploymentError(
+                    f"{folder / f'sed-{i}.seed'} has {len(files[2])} bytes, not {SEED_SIZE}: restore it"
+                )
+            deployment._check(folder, f"sed-{i}", deployment.credentials(i), pattern.format(id=i))
+        return deployment
+
+    @staticmethod
+    def _check(folder: Path, stem: str, credentials: Credentials, cn: str) -> None:
         try:
-            authority = Authority(_read(folder / "ca.der"), load_key(_read(path)))
-            seds = {}
-            for i in ids:
-                path = folder / f"sed-{i}.key.der"
-                load_key(_read(path))
-                seds[i] = Sed(_read(folder / f"sed-{i}.der"), _read(path), _read(folder / f"sed-{i}.seed"))
-        except ValueError as error:
-            raise DeploymentError(f"{path} holds no usable key ({error}): restore it") from error
-        return cls(authority, seds, suite, pattern, removed)
+            check(credentials, cn)
+        except CredentialsError as error:
+            suffix = ".key.der" if error.part == "key" else ".der"
+            raise DeploymentError(f"{folder / (stem + suffix)} is unusable ({error}): restore it") from error
 
     def _sed(self, sed_id: int) -> Sed:
         if sed_id not in self.seds:
@@ -195,3 +206,10 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise DeploymentError(f"{path} cannot be read ({error.strerror}): restore it") from error
+
+
+def _read_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    try:
+        return load_key(_read(path))
+    except ValueError as error:
+        raise DeploymentError(f"{path} holds no usable key ({error}): restore it") from error

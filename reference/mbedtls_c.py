@@ -8,7 +8,7 @@ that the opaque structures take, and the one place where the library asks the wa
 
 The wall clock: Mbed TLS 2.28 puts `time(NULL)` into the first four bytes of both hello randoms and there is no setting
 against it. Its import slot for `time` is therefore pointed at `_time`, which draws from the generator of the session
-that runs. Certificate dates, which the X.509 library judges by the wall clock, are left to the caller's verify callback.
+that runs. Certificate dates, which the X.509 library judges by the wall clock, are left to the verify callbacks.
 """
 
 from __future__ import annotations

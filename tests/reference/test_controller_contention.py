@@ -1,0 +1,274 @@
+"""Who gives way to whom: glare, rings, pre-emption, replacement, FAA frames and the CPU's frames while busy."""
+
+import pytest
+from memory_world import DEPLOYMENT, World, frame_of
+
+from model.alphabet import Link
+from reference.controller import Controller
+from reference.dtls import Session
+from reference.frame import Frame
+from reference.records import split
+
+
+def send_all(world: World, *pairs: tuple[int, int]) -> None:
+    """CPUs ask at the same moment, before any frame moves."""
+    for source, target in pairs:
+        world.nodes[source].receive(Link.CPU, Frame(target, source, b"%d" % source).encode(), world.now)
+    world.settle()
+
+
+class Attacker:
+    """Someone on the radio who can echo cookies but has no key."""
+
+    def __init__(self, world: World, node: int, claims: int) -> None:
+        self.world, self.node, self.claims = world, node, claims
+        world.judge = self._listen
+        self.heard: list[Frame] = []
+        self._client = Controller.from_credentials(claims, DEPLOYMENT.credentials(3), b"attacker %d" % claims)
+
+    def _listen(self, _medium: str, frame: Frame) -> bool:
+        self.heard.append(frame)
+        return True
+
+    def hello(self) -> None:
+        """ClientHello and, on the HelloVerifyRequest, ClientHello with cookie; then silence."""
+        self._client.receive(Link.CPU, Frame(self.node, self.claims, b"").encode(), self.world.now)
+        for _ in range(2):
+            for _, data in self._client.outgoing():
+                if frame_of(data).payload[13:14] == b"\x01":
+                    self.world.inject(self.node, Link.RADIO, data)
+            for frame in self.heard:
+                if frame.target == self.claims and frame.payload[13:14] == b"\x03":
+                    self._client.receive(Link.RADIO, frame.encode(), self.world.now)
+            self.heard.clear()
+        self._client = Controller.from_credentials(
+            self.claims, DEPLOYMENT.credentials(3), b"again" + self._client._drbg.draw(16)
+        )
+
+
+def test_glare_delivers_both_at_once() -> None:
+    world = World.of(3, 4)
+    send_all(world, (3, 4), (4, 3))
+    assert world.messages(4) == [(3, b"3")]
+    assert world.messages(3) == [(4, b"4")]
+    assert world.now == 0
+    assert world.next_deadline() is None
+
+
+def test_ring_of_three_resolves() -> None:
+    world = World.of(3, 4, 5)
+    send_all(world, (3, 4), (4, 5), (5, 3))
+    world.run()
+    assert [world.messages(n) for n in (3, 4, 5)] == [[(5, b"5")], [(3, b"3")], [(4, b"4")]]
+    assert world.now <= 28_000
+    assert world.states() == ["IDLE"] * 3
+
+
+def test_no_yield_to_a_higher_id() -> None:
+    world = World.of(4)
+    world.cpu(4, 3, b"to an absent peer")
+    Attacker(world, 4, 5).hello()
+    assert [f.target for _, _, f in world.sent] == [3]
+    assert world.states() == ["SENDING_MESSAGE"]
+
+
+def test_yielding_is_bounded() -> None:
+    world = World.of(5)
+    world.cpu(5, 6, b"mine")
+    attacker = Attacker(world, 5, 4)
+    world.run(until=1_000)
+    attacker.hello()
+    node = world.nodes[5]
+    assert node.state == "RECEIVING_MESSAGE"
+    assert node.deadline() == 8_000
+    before = len(world.sent)
+    world.run(until=8_000)
+    assert node.state == "SENDING_MESSAGE"
+    assert [f.target for _, _, f in world.sent[before:]] == [6], "abandoned without a word, own hello again"
+    assert node.deadline() == 15_000
+    attacker.hello()
+    assert node.state == "SENDING_MESSAGE", "not again for this message"
+    assert world.sent[-1][2].payload[13] == 3, "but a HelloVerifyRequest is stateless"
+
+
+def test_served_session_that_authenticated_renews_the_right_to_yield() -> None:
+    world = World.of(3, 5)
+    world.cpu(5, 6, b"mine")
+    for _ in range(3):
+        world.cpu(3, 5, b"lower id")
+    assert world.messages(5) == [(3, b"lower id")] * 3
+    assert world.states() == ["IDLE", "SENDING_MESSAGE"]
+
+
+def test_no_yield_once_flight_4_has_come() -> None:
+    world = World.of(3, 4, 5)
+    world.judge = lambda _medium, frame: frame.payload[0] != 20  # flight 6 is lost
+    world.cpu(4, 5, b"mine")
+    assert world.nodes[4].state == "SENDING_MESSAGE"
+    world.cpu(3, 4, b"lower id")
+    assert not [f for _, _, f in world.sent if f.source == 4 and f.target == 3]
+
+
+@pytest.mark.parametrize("target", [6, 1])
+def test_cpu_pre_empts_an_unproved_handshake(target: int) -> None:
+    world = World.of(4)
+    Attacker(world, 4, 5).hello()
+    assert world.states() == ["RECEIVING_MESSAGE"]
+    before = len(world.sent)
+    world.cpu(4, target, b"\x04\x00\x00\x00")
+    assert world.states() == ["SENDING_MESSAGE" if target == 6 else "IDLE"]
+    assert {f.target for _, _, f in world.sent[before:] if f.source == 4} == {target}, "without a word to 5"
+    if target == 1:
+        assert world.nodes[4].registered
+
+
+def test_frames_that_ask_nothing_do_not_pre_empt() -> None:
+    world = World.of(4)
+    Attacker(world, 4, 5).hello()
+    world.cpu(4, 0, b"broadcast")
+    world.inject(4, Link.CPU, Frame(6, 4, bytes(16_385)).encode())
+    assert world.states() == ["RECEIVING_MESSAGE"]
+
+
+def test_put_aside_message_goes_before_the_frame_that_pre_empts() -> None:
+    world = World.of(5)
+    world.cpu(5, 6, b"first")
+    attacker = Attacker(world, 5, 4)
+    attacker.hello()
+    before = len(world.sent)
+    world.cpu(5, 7, b"second")
+    assert [f.target for _, _, f in world.sent[before:]] == [6]
+    attacker.hello()
+    assert world.states() == ["SENDING_MESSAGE"], "the right to yield was used up"
+    world.run(until=165_000)
+    assert [f.target for _, _, f in world.sent][-1] == 7
+
+
+def test_replacement_needs_a_retransmission_first() -> None:
+    world = World.of(3, 4)
+    Attacker(world, 4, 6).hello()
+    world.cpu(3, 4, b"honest")
+    assert world.messages(4) == []
+    assert [f.payload[13] for _, _, f in world.sent if f.target == 3] == [3], "only a HelloVerifyRequest"
+    world.run(until=7_000)
+    world.run(until=21_000)
+    assert world.messages(4) == [(3, b"honest")]
+
+
+def test_peer_that_starts_over_is_served_at_once() -> None:
+    world = World.of(4)
+    attacker = Attacker(world, 4, 6)
+    attacker.hello()
+    world.run(until=3_000)
+    attacker.hello()
+    assert world.nodes[4].deadline() == 10_000
+
+
+def test_repeated_flight_3_is_answered_without_doubling() -> None:
+    world = World.of(3, 4)
+    kept: list[Frame] = []
+
+    def judge(_medium: str, frame: Frame) -> bool:
+        if frame.source == 3 and frame.payload[13] == 1:
+            kept.append(frame)
+        return frame.payload[13] in (1, 3) and world.now == 0
+
+    world.judge = judge
+    world.cpu(3, 4, b"message")
+    world.run(until=7_000)
+    assert world.nodes[4].deadline() == 21_000
+    world.run(until=10_000)
+    before = len(world.sent)
+    world.inject(4, Link.RADIO, kept[1].encode())
+    assert world.sent[before:] == [], "the very same record is a replay"
+    payload = bytearray(kept[1].payload)
+    payload[10] += 1  # the record's sequence number
+    world.inject(4, Link.RADIO, Frame(4, 3, bytes(payload)).encode())
+    assert {f.payload[13] for _, _, f in world.sent[before:]} == {2}
+    assert world.nodes[4].deadline() == 24_000
+
+
+def test_hello_without_cookie_leaves_nothing() -> None:
+    world = World.of(3, 4)
+    world.judge = lambda _medium, frame: frame.source == 3
+    world.cpu(3, 4, b"message")
+    hello, verify = world.sent[0][2], world.sent[1][2]
+    assert world.nodes[4].state == "IDLE"
+    assert world.nodes[4].deadline() is None
+    assert [r.seq for r in split(verify.payload)] == [r.seq for r in split(hello.payload)]
+
+
+def test_cookie_of_another_source_is_worth_nothing() -> None:
+    world = World.of(3, 4)
+    hellos: list[Frame] = []
+
+    def judge(_medium: str, frame: Frame) -> bool:
+        if frame.source == 3 and frame.payload[13] == 1:
+            hellos.append(frame)
+        return True
+
+    world.judge = judge
+    world.cpu(3, 4, b"message")
+    world.inject(4, Link.RADIO, Frame(4, 5, hellos[1].payload).encode())
+    assert world.nodes[4].state == "IDLE"
+    assert world.sent[-1][2].target == 5
+    assert world.sent[-1][2].payload[13] == 3
+
+
+def test_faa_frames_pass_at_any_time_but_not_behind_a_waiting_frame() -> None:
+    world = World.of(3)
+    world.cpu(3, 4, b"absent")
+    faa = Frame(2, 3, bytes(16_384))
+    world.inject(3, Link.CPU, faa.encode())
+    assert world.sent[-1][2] == faa
+    world.cpu(3, 5, b"waits")
+    world.inject(3, Link.CPU, faa.encode())
+    assert world.sent[-1][2] == faa
+    assert len(world.sent) == 2
+    for target in (3, 0):
+        world.inject(3, Link.RADIO, Frame(target, 2, b"in").encode())
+    world.inject(3, Link.RADIO, Frame(9, 2, b"for another").encode())
+    assert world.messages(3) == [(2, b"in"), (2, b"in")]
+    world.run(until=165_000)
+    assert [f.target for _, _, f in world.sent][-3:] == [4, 5, 2]
+
+
+def test_cpu_frame_for_broadcast_or_own_id_is_dropped() -> None:
+    world = World.of(3)
+    world.cpu(3, 0, b"broadcast")
+    world.cpu(3, 3, b"self")
+    assert world.sent == []
+    assert world.nodes[3].counters["cpu-other"] == 2
+
+
+def test_frames_of_others_change_nothing() -> None:
+    world = World.of(3, 4)
+    world.judge = lambda _medium, frame: not (frame.source == 3 and frame.payload[0] in (21, 23))
+    world.cpu(3, 4, b"message")
+    assert world.states() == ["IDLE", "RECEIVING_MESSAGE"]
+    frames = [f.payload for _, _, f in world.sent]
+    before, deadline = len(world.sent), world.nodes[4].deadline()
+    world.now = 1
+    for payload in frames:
+        for source in (0, 1, 4, 5):
+            world.nodes[4].receive(Link.RADIO, Frame(4, source, payload).encode(), world.now)
+        world.nodes[4].receive(Link.RADIO, Frame(0, 3, payload).encode(), world.now)
+        world.nodes[4].receive(Link.SSS, Frame(4, 1, payload).encode(), world.now)
+    world.settle()
+    assert len(world.sent) == before
+    assert world.nodes[4].deadline() == deadline
+
+
+def test_start_that_fails_returns_to_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World.of(3, 4)
+
+    def broken(*_arguments: object, **_named: object) -> Session:
+        raise MemoryError
+
+    monkeypatch.setattr("reference.controller.Session", broken)
+    world.cpu(3, 4, b"lost")
+    assert world.request(3, 0) == -1
+    assert world.states() == ["IDLE", "IDLE"]
+    monkeypatch.undo()
+    world.cpu(3, 4, b"next")
+    assert world.messages(4) == [(3, b"next")]
