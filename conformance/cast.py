@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
 from conformance.abstraction import Identity
 from conformance.lab import Node
 from conformance.purpose import Peer, Purpose
 from conformance.wire.certificates import Authorities
 from conformance.wire.frames import Frame, FrameReader
-from model.alphabet import SSS_ID, Link
+from model.alphabet import DEREGISTER, REGISTER, SSS_ID, Link
 from reference.controller import Controller
 from reference.credentials import Credentials
 from reference.deployment import Deployment
+from reference.registration import Response
 from reference.sss import Sss
+
+RESPONSES: Final[dict[str, Callable[[Response, Credentials], bytes]]] = {
+    "honest": lambda r, _: r.encode(),
+    "other-device": lambda r, _: replace(r, dev_id=r.dev_id + 1).encode(),
+    "other-op": lambda r, _: Response(r.dev_id, DEREGISTER).encode(),
+    "unknown-op": lambda r, _: Response(r.dev_id, 7).encode(),
+    "bad-ca": lambda r, _: replace(r, ca=bytes(len(r.ca))).encode(),
+    "foreign-ca": lambda r, other: replace(r, ca=other.ca).encode(),
+    "bad-certificate": lambda r, _: replace(r, certificate=bytes(len(r.certificate))).encode(),
+    "bad-key": lambda r, _: replace(r, key=bytes(len(r.key))).encode(),
+    "foreign-key": lambda r, other: replace(r, key=bytes(other.key)).encode(),
+    "wrong-name": lambda r, other: Response(r.dev_id, r.op, other.ca, other.certificate, bytes(other.key)).encode(),
+    "empty": lambda r, _: Response(r.dev_id, r.op).encode(),
+    "trailing": lambda r, _: r.encode() + b"\0",
+    "cut-off": lambda r, _: r.encode()[:-1],
+    "header-only": lambda r, _: r.encode()[:10],
+    "too-long": lambda r, _: replace(r, ca=bytes(16_384)).encode()[:900],
+}
+"""The answer to a registration that is granted, given also a good set in another name from the provisioning CA."""
 
 
 class Cast:
@@ -24,7 +48,12 @@ class Cast:
         self.deployment = Deployment.create(ids, seed=self._seed)
         for removed in purpose.removed:
             self.deployment.remove(removed)
-        self._sss = Sss(self.deployment, seed=self._seed + b"/sss", replace=purpose.replace)
+        self._sss = Sss(
+            self.deployment,
+            seed=self._seed + b"/sss",
+            replace=purpose.replace,
+            respond=self._responder(purpose.response),
+        )
 
     def image(self) -> bytes:
         """The IUT's provisioning image."""
@@ -43,6 +72,17 @@ class Cast:
         players: dict[int, Node] = {peer.id: self._sed(peer) for peer in self._purpose.peers}
         players[SSS_ID] = SssNode(self._sss, [self._purpose.iut, *players])
         return players
+
+    def _responder(self, kind: str) -> Callable[[Response], bytes]:
+        """How the SSS puts a response into bytes."""
+        iut, seed = self._purpose.iut, self._seed + b"/response"
+
+        def respond(response: Response) -> bytes:
+            if response.op != REGISTER:
+                return response.encode()
+            return RESPONSES[kind](response, self.deployment.issue(str(iut + 1), seed))
+
+        return respond
 
     def _sed(self, peer: Peer) -> Controller:
         if peer.credentials == "good":

@@ -65,6 +65,26 @@ CREDENTIALS: Final = ("good", "foreign", "foreign-certificate", "wrong-name")
 CA; the right CA's certificate in another name."""
 
 
+RESPONSES: Final = (
+    "honest",
+    "other-device",
+    "other-op",
+    "unknown-op",
+    "bad-ca",
+    "foreign-ca",
+    "bad-certificate",
+    "bad-key",
+    "foreign-key",
+    "wrong-name",
+    "empty",
+    "trailing",
+    "cut-off",
+    "header-only",
+    "too-long",
+)
+"""How the SSS answers a registration that it grants; `conformance.cast` makes the bytes."""
+
+
 class BadPurpose(ValueError):
     """A purpose file that does not say what it should; the text says which, where and what instead."""
 
@@ -108,7 +128,7 @@ class Purpose:
     replace: bool = True
     """REG-5: whether the SSS takes a second registration."""
     response: str = "honest"
-    """What the SSS answers: `honest`, or one of `conformance.lab.RESPONSES`."""
+    """What the SSS answers to a registration that it grants: `honest`, or another of `RESPONSES`."""
 
     def document(self) -> dict[str, Any]:
         """The purpose as plain data; `parse` reads it back."""
@@ -131,6 +151,7 @@ def parse(identifier: str, document: dict[str, Any]) -> Purpose:
     known = {"title": str, "requirements": list, "about": str, "iut": int, "peers": list, "removed": list}
     known |= {"overhear": bool, "replace": bool, "response": str, "steps": list}
     _check(f"purpose {identifier}", document, known, ("title", "requirements", "steps"))
+    _choose(f"purpose {identifier}", "response", document.get("response", "honest"), RESPONSES)
     peers = []
     for number, peer in enumerate(document.get("peers", [])):
         where = f"purpose {identifier}, peer {number + 1}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -60,6 +60,7 @@ class Sss:
         *,
         seed: bytes,
         replace: bool = True,
+        respond: Callable[[Response], bytes] = Response.encode,
         epoch: datetime = EPOCH,
         lifetime: timedelta = RUNTIME_LIFETIME,
         state: bytes | None = None,
@@ -67,8 +68,10 @@ class Sss:
         """Start, or start again with what `state()` gave (REG-1).
 
         Every byte follows from `seed` and the inputs; `epoch` is the date at `now` = 0, by which certificates are
-        judged and made (CRT-10); `replace` is REG-5. Raises ValueError if `state` is not one.
+        judged and made (CRT-10); `replace` is REG-5. `respond` makes the bytes of a response: an SSS that says
+        something else than it decided is what tests of controllers need. Raises ValueError if `state` is not one.
         """
+        self._respond = respond
         self._deployment, self._replace, self._epoch, self._lifetime = deployment, replace, epoch, lifetime
         self._drbg = Drbg(seed, b"sss")
         self._cookies = CookieJar(self._drbg)
@@ -215,7 +218,7 @@ class Sss:
         connection.answered = True
         request = Request.decode(bytes(connection.asked))
         response = self._decide(connection.peer, request, now)
-        connection.session.write(response.encode())
+        connection.session.write(self._respond(response))
         self._flush(wire)
 
     def _decide(self, peer: int, request: Request | None, now: int) -> Response:

@@ -10,7 +10,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key
 
 from conformance.wire.certificates import Authorities
-from model.alphabet import DEREGISTER, REFUSED, REGISTER
+from model.alphabet import DEREGISTER, MAX_MESSAGE, REFUSED, REGISTER
 
 HEADER: Final = struct.Struct("<HhHHH")
 """dev_id, op, lengths of CA certificate, certificate and key."""
@@ -35,7 +35,7 @@ def judge_response(data: bytes, me: int) -> Response | None:
         return None
     dev, op, ca_length, crt_length, key_length = HEADER.unpack_from(data)
     total = HEADER.size + ca_length + crt_length + key_length
-    if dev != me or op not in (REGISTER, DEREGISTER, REFUSED) or len(data) > total:
+    if dev != me or op not in (REGISTER, DEREGISTER, REFUSED) or total > MAX_MESSAGE or len(data) > total:
         return Response(op, good=False)
     if op != REGISTER:
         return Response(op, good=total == HEADER.size)
