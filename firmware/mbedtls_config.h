@@ -6,32 +6,33 @@
 #define SCEWL_MBEDTLS_CONFIG_H
 
 /* Platform. */
-#define MBEDTLS_HAVE_ASM                 /* ARMv7-M multiplication in the big-number code */
-#define MBEDTLS_PLATFORM_C               /* needed by the allocator below */
-#define MBEDTLS_PLATFORM_MEMORY          /* allocation goes through the static arena, never to a libc heap (DTL-4) */
+#define MBEDTLS_HAVE_ASM                  /* ARMv7-M multiplication in the big-number code */
+#define MBEDTLS_PLATFORM_C                /* needed by the allocator below */
+#define MBEDTLS_PLATFORM_MEMORY           /* allocation goes through the static arena, never to a libc heap (DTL-4) */
 #define MBEDTLS_PLATFORM_NO_STD_FUNCTIONS /* without the arena there is no allocation at all */
-#define MBEDTLS_PLATFORM_SNPRINTF_MACRO(...) (-1) /* always fails: no text is made here */
+#define MBEDTLS_PLATFORM_SNPRINTF_MACRO(...) (-1)            /* always fails: no text is made here */
 #define MBEDTLS_PLATFORM_EXIT_MACRO(status) __builtin_trap() /* a corrupted arena: stop in the fault report */
-#define MBEDTLS_MEMORY_BUFFER_ALLOC_C    /* that arena */
-#define MBEDTLS_DEPRECATED_REMOVED       /* nothing that will go away */
+#define MBEDTLS_MEMORY_BUFFER_ALLOC_C                        /* that arena */
+#define MBEDTLS_DEPRECATED_REMOVED                           /* nothing that will go away */
 #if defined(SCEWL_REPORT_MEMORY)
-#define MBEDTLS_MEMORY_DEBUG             /* the peak of the arena, in measuring builds */
+#define MBEDTLS_MEMORY_DEBUG                          /* the peak of the arena, in measuring builds */
+#define MBEDTLS_PLATFORM_FPRINTF_MACRO(...) ((void)0) /* its other reports have nowhere to go */
 #endif
 
 /* Symmetric primitives of the two suites (DTL-2), and of the DRBG. */
 #define MBEDTLS_AES_C
-#define MBEDTLS_AES_ROM_TABLES           /* tables in flash: SRAM holds the message buffers */
-#define MBEDTLS_AES_FEWER_TABLES         /* 8 KB of flash less for little time */
-#define MBEDTLS_CIPHER_C                 /* GCM and the TLS layer call AES through it */
+#define MBEDTLS_AES_ROM_TABLES   /* tables in flash: SRAM holds the message buffers */
+#define MBEDTLS_AES_FEWER_TABLES /* 8 KB of flash less for little time */
+#define MBEDTLS_CIPHER_C         /* GCM and the TLS layer call AES through it */
 #define MBEDTLS_GCM_C
 #define MBEDTLS_MD_C
-#define MBEDTLS_SHA256_C                 /* suite 0xC02B, signatures, DRBG, cookies */
-#define MBEDTLS_SHA384_C                 /* suite 0xC02C */
-#define MBEDTLS_HMAC_DRBG_C              /* seeded with the boot seed (ADV-3); no entropy source on this chip */
+#define MBEDTLS_SHA256_C    /* suite 0xC02B, signatures, DRBG, cookies */
+#define MBEDTLS_SHA384_C    /* suite 0xC02C */
+#define MBEDTLS_HMAC_DRBG_C /* seeded with the boot seed (ADV-3); no entropy source on this chip */
 
 /* Public-key primitives. */
 #define MBEDTLS_BIGNUM_C
-#define MBEDTLS_MPI_MAX_SIZE 48          /* P-256 needs 32; products and the DER of keys must fit */
+#define MBEDTLS_MPI_MAX_SIZE 48 /* P-256 needs 32; products and the DER of keys must fit */
 #define MBEDTLS_ECP_C
 #define MBEDTLS_ECP_DP_SECP256R1_ENABLED /* the one curve (DTL-2) */
 #define MBEDTLS_ECP_NIST_OPTIM           /* fast reduction modulo P-256's prime */
@@ -39,15 +40,15 @@
 #define MBEDTLS_ECP_FIXED_POINT_OPTIM 1
 #define MBEDTLS_ECDH_C
 #define MBEDTLS_ECDSA_C
-#define MBEDTLS_ECDSA_DETERMINISTIC      /* RFC 6979: no randomness in signatures (ADV-3) */
+#define MBEDTLS_ECDSA_DETERMINISTIC /* RFC 6979: no randomness in signatures (ADV-3) */
 #define MBEDTLS_ASN1_PARSE_C
-#define MBEDTLS_ASN1_WRITE_C             /* ECDSA signatures are DER */
+#define MBEDTLS_ASN1_WRITE_C /* ECDSA signatures are DER */
 #define MBEDTLS_OID_C
 #define MBEDTLS_PK_C
 #define MBEDTLS_PK_PARSE_C
 #define MBEDTLS_X509_USE_C
 #define MBEDTLS_X509_CRT_PARSE_C
-#define MBEDTLS_X509_REMOVE_INFO         /* no descriptions: nobody could read them */
+#define MBEDTLS_X509_REMOVE_INFO /* no descriptions: nobody could read them */
 
 /* DTLS 1.2, client and server (DTL-1). */
 #define MBEDTLS_SSL_TLS_C
@@ -57,14 +58,14 @@
 #define MBEDTLS_SSL_PROTO_DTLS
 #define MBEDTLS_KEY_EXCHANGE_ECDHE_ECDSA_ENABLED
 #define MBEDTLS_SSL_EXTENDED_MASTER_SECRET
-#define MBEDTLS_SSL_DTLS_ANTI_REPLAY     /* DTL-4 */
-#define MBEDTLS_SSL_DTLS_HELLO_VERIFY    /* DTL-3: as a client, answer the HelloVerifyRequest */
-#define MBEDTLS_SSL_COOKIE_C             /* DTL-3: as a server, make and check cookies (hello.c) */
-#define MBEDTLS_SSL_ALL_ALERT_MESSAGES   /* a rejected peer is told why, once */
-#define MBEDTLS_SSL_IN_CONTENT_LEN 1000  /* a record fits a datagram, and a datagram is at most 1,000 bytes (FRM-2) */
+#define MBEDTLS_SSL_DTLS_ANTI_REPLAY    /* DTL-4 */
+#define MBEDTLS_SSL_DTLS_HELLO_VERIFY   /* DTL-3: as a client, answer the HelloVerifyRequest */
+#define MBEDTLS_SSL_COOKIE_C            /* DTL-3: as a server, make and check cookies (hello.c) */
+#define MBEDTLS_SSL_ALL_ALERT_MESSAGES  /* a rejected peer is told why, once */
+#define MBEDTLS_SSL_IN_CONTENT_LEN 1000 /* a record fits a datagram, and a datagram is at most 1,000 bytes (FRM-2) */
 #define MBEDTLS_SSL_OUT_CONTENT_LEN 1000
 #define MBEDTLS_SSL_DTLS_MAX_BUFFERING 2048 /* a reordered flight: two certificates of 1 KB */
-#define MBEDTLS_SSL_CIPHERSUITES MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, \
-                                 MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+#define MBEDTLS_SSL_CIPHERSUITES                                                                                       \
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
 
 #endif

@@ -67,7 +67,8 @@ enum credentials_fault credentials_check(const struct der_set *set) {
         mbedtls_x509_crt_verify(&parsed.certificate, &parsed.ca, NULL, NULL, &flags, NULL, NULL) != 0) {
         fault = CREDENTIALS_CERTIFICATE;
     }
-    if (fault == CREDENTIALS_GOOD && mbedtls_pk_check_pair(&parsed.certificate.pk, &parsed.key, rng_random, NULL) != 0) {
+    if (fault == CREDENTIALS_GOOD &&
+        mbedtls_pk_check_pair(&parsed.certificate.pk, &parsed.key, rng_random, NULL) != 0) {
         fault = CREDENTIALS_KEY;
     }
     if (fault == CREDENTIALS_GOOD && !credentials_names(&parsed.certificate, own_id)) {
@@ -87,7 +88,8 @@ static struct bytes keep(size_t *used, struct bytes from) {
 
 bool credentials_install(const struct der_set *set) {
     size_t used = 0;
-    if (set->ca.length + set->certificate.length + set->key.length > STORE || credentials_check(set) != CREDENTIALS_GOOD) {
+    if (set->ca.length + set->certificate.length + set->key.length > STORE ||
+        credentials_check(set) != CREDENTIALS_GOOD) {
         return false;
     }
     runtime.ca = keep(&used, set->ca);

@@ -1,6 +1,6 @@
 /**
- * The session machine: which session runs, for whom, and what becomes of its records. Rule ids refer to the protocol page,
- * "pinned" to the end of its section 5.
+ * The session machine: which session runs, for whom, and what becomes of its records. Rule ids refer to the protocol
+ * page, "pinned" to the end of its section 5.
  */
 
 #include "dtls.h"
@@ -70,7 +70,8 @@ static struct {
     int16_t op;
 } answer;
 
-/* --- set-up, tear-down --------------------------------------------------------------------------------------------- */
+/* --- set-up, tear-down ---------------------------------------------------------------------------------------------
+ */
 
 static const char *set_up(void) {
     size_t room;
@@ -138,7 +139,8 @@ void dtls_fatal_error(const char *name) {
     dtls_teardown();
 }
 
-/* --- small questions ----------------------------------------------------------------------------------------------- */
+/* --- small questions -----------------------------------------------------------------------------------------------
+ */
 
 uint16_t dtls_own_id(void) {
     return provisioning.id;
@@ -162,7 +164,8 @@ static bool unanswered(void) {
     return state == DTLS_SENDING_MESSAGE && !session_answered();
 }
 
-/* --- the end of a session ------------------------------------------------------------------------------------------ */
+/* --- the end of a session ------------------------------------------------------------------------------------------
+ */
 
 static void end_session(void) {
     if (own.aside && unproved()) {
@@ -208,7 +211,8 @@ static void close_and_fail(void) {
     fail();
 }
 
-/* --- handshakes ---------------------------------------------------------------------------------------------------- */
+/* --- handshakes ----------------------------------------------------------------------------------------------------
+ */
 
 /** The handshake is complete; the records that follow are numbered from here (SES-8). */
 static void establish(void) {
@@ -281,7 +285,8 @@ void dtls_preempt(void) {
     }
 }
 
-/* --- hellos (SES-6, SES-9, pinned 4) ------------------------------------------------------------------------------- */
+/* --- hellos (SES-6, SES-9, pinned 4) -------------------------------------------------------------------------------
+ */
 
 static void serve(uint16_t source, const struct hello *hello) {
     end_session();
@@ -299,7 +304,8 @@ static void take_hello(uint16_t source, const struct hello *hello) {
         bool answered = state == DTLS_IDLE || unproved() || (unanswered() && lower);
         if (answered && hello_verify_request(hello, source, reply)) {
             scewl_write(LINK_RADIO,
-                        (struct scewl_header){.target = source, .source = provisioning.id, .length = sizeof reply}, reply);
+                        (struct scewl_header){.target = source, .source = provisioning.id, .length = sizeof reply},
+                        reply);
         }
         return;
     }
@@ -319,7 +325,8 @@ static void take_hello(uint16_t source, const struct hello *hello) {
     }
 }
 
-/* --- records after the handshake ----------------------------------------------------------------------------------- */
+/* --- records after the handshake -----------------------------------------------------------------------------------
+ */
 
 /** The response may be complete with the data that just came (SES-4, pinned 8). */
 static void judge_response(void) {
@@ -403,7 +410,8 @@ static void take_record(const struct record *record) {
     }
 }
 
-/* --- what comes in, and the clock ---------------------------------------------------------------------------------- */
+/* --- what comes in, and the clock ----------------------------------------------------------------------------------
+ */
 
 /** The records of a datagram, each by itself, until the session is over. */
 static void take_datagram(const uint8_t *datagram, size_t length) {

@@ -1,8 +1,8 @@
 /**
  * The cookie exchange (DTL-3, RFC 6347 section 4.2.1), stateless.
  *
- * Mbed TLS would do this inside a server context; but then an unproved hello would need one, and a damaged hello would draw
- * an alert that kills the waiting client. Here a server context sees only hellos with a valid cookie.
+ * Mbed TLS would do this inside a server context; but then an unproved hello would need one, and a damaged hello would
+ * draw an alert that kills the waiting client. Here a server context sees only hellos with a valid cookie.
  */
 
 #include "hello.h"
@@ -21,8 +21,9 @@ static bool ready;
 int hello_init(void) {
     mbedtls_ssl_cookie_init(&cookies);
     int error = mbedtls_ssl_cookie_setup(&cookies, rng_random, NULL);
-    /* Without a clock Mbed TLS would count cookies and let a flood of hellos expire those of honest clients. The key is new at
-     * each boot, and a cookie proves no more than that its bearer can receive at its id, which does not wear off. */
+    /* Without a clock Mbed TLS would count cookies and let a flood of hellos expire those of honest clients. The key is
+     * new at each boot, and a cookie proves no more than that its bearer can receive at its id, which does not wear
+     * off. */
     mbedtls_ssl_cookie_set_timeout(&cookies, 0);
     ready = error == 0;
     return error;
@@ -113,7 +114,8 @@ bool hello_cookie_valid(const struct hello *hello, uint16_t source) {
     char id[TEXT_ID];
     size_t length = (size_t)(text_decimal(id, source) - id);
     /* The comparison inside is constant-time. */
-    return ready && mbedtls_ssl_cookie_check(&cookies, hello->cookie, hello->cookie_length, (const unsigned char *)id, length) == 0;
+    return ready && mbedtls_ssl_cookie_check(&cookies, hello->cookie, hello->cookie_length, (const unsigned char *)id,
+                                             length) == 0;
 }
 
 bool hello_verify_request(const struct hello *hello, uint16_t source, uint8_t out[HELLO_VERIFY_REQUEST]) {
@@ -140,6 +142,7 @@ bool hello_verify_request(const struct hello *hello, uint16_t source, uint8_t ou
     message[13] = 0xFF;
     message[14] = COOKIE;
     unsigned char *cookie = message + 15;
-    return ready && mbedtls_ssl_cookie_write(&cookies, &cookie, cookie + COOKIE, (const unsigned char *)id, length) == 0 &&
+    return ready &&
+           mbedtls_ssl_cookie_write(&cookies, &cookie, cookie + COOKIE, (const unsigned char *)id, length) == 0 &&
            cookie == out + HELLO_VERIFY_REQUEST;
 }

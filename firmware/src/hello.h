@@ -1,4 +1,5 @@
-/** ClientHellos before there is a session: parsed, and answered with a HelloVerifyRequest, without any state (SES-6). */
+/** ClientHellos before there is a session: parsed, and answered with a HelloVerifyRequest, without any state (SES-6).
+ */
 #ifndef SCEWL_HELLO_H
 #define SCEWL_HELLO_H
 

@@ -20,7 +20,8 @@ enum link { LINK_CPU = 0, LINK_SSS = 1, LINK_RADIO = 2 };
 /** Clocks, streams, timer and stack guard. Once, first. */
 void port_init(void);
 
-/** Take up to `room` bytes that have arrived on a link. Returns how many. Bytes that are not taken wait and hold the sender back. */
+/** Take up to `room` bytes that have arrived on a link. Returns how many. Bytes that are not taken wait and hold the
+ * sender back. */
 size_t port_read(enum link link, uint8_t *bytes, size_t room);
 
 /** Send bytes on a link; returns when the last one is in the transmitter's queue. */

@@ -15,8 +15,8 @@ void registration_write(uint8_t *out, uint16_t id, int16_t op) {
     out[3] = (uint8_t)((uint16_t)op >> 8);
 }
 
-enum registration_verdict registration_judge(const uint8_t *bytes, size_t have, size_t room, uint16_t own_id, int16_t asked,
-                                             struct der_set *set) {
+enum registration_verdict registration_judge(const uint8_t *bytes, size_t have, size_t room, uint16_t own_id,
+                                             int16_t asked, struct der_set *set) {
     if (have < REGISTRATION_RESPONSE) {
         return REGISTRATION_INCOMPLETE;
     }

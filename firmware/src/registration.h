@@ -30,10 +30,10 @@ struct registration_request registration_read(const uint8_t *bytes);
 void registration_write(uint8_t *out, uint16_t id, int16_t op);
 
 /**
- * Judge what has come of a response, as early as it can be told (section 5, pinned 8). `room` is the most that a response
- * could ever be. On REGISTRATION_GOOD `set` points into the bytes.
+ * Judge what has come of a response, as early as it can be told (section 5, pinned 8). `room` is the most that a
+ * response could ever be. On REGISTRATION_GOOD `set` points into the bytes.
  */
-enum registration_verdict registration_judge(const uint8_t *bytes, size_t have, size_t room, uint16_t own_id, int16_t asked,
-                                             struct der_set *set);
+enum registration_verdict registration_judge(const uint8_t *bytes, size_t have, size_t room, uint16_t own_id,
+                                             int16_t asked, struct der_set *set);
 
 #endif

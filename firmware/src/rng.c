@@ -1,9 +1,9 @@
 /**
- * HMAC_DRBG (NIST SP 800-90A) with SHA-256 over the 48-byte boot seed. This chip has no entropy source, so every draw takes
- * as additional input the digest of all bytes that ever arrived, and the timer's reading.
+ * HMAC_DRBG (NIST SP 800-90A) with SHA-256 over the 48-byte boot seed. This chip has no entropy source, so every draw
+ * takes as additional input the digest of all bytes that ever arrived, and the timer's reading.
  *
- * What remains (ADV-3): two boots from one image that are fed the same bytes at the same times draw the same numbers. The
- * deployment replaces the seed at each power-up. Signatures need no randomness (RFC 6979).
+ * What remains (ADV-3): two boots from one image that are fed the same bytes at the same times draw the same numbers.
+ * The deployment replaces the seed at each power-up. Signatures need no randomness (RFC 6979).
  */
 
 #include "rng.h"

@@ -1,8 +1,8 @@
 /**
  * Frame reader and writer. One reader a link, each a small state machine over the bytes that have come so far.
  *
- * FAA frames are cut through: a reader that forwards writes each byte on as it comes, and holds the output link until the
- * frame is out. They need no message buffer and no session, and so they pass at any time.
+ * FAA frames are cut through: a reader that forwards writes each byte on as it comes, and holds the output link until
+ * the frame is out. They need no message buffer and no session, and so they pass at any time.
  */
 
 #include "scewl.h"
@@ -79,7 +79,8 @@ static enum scewl_fate cpu_fate(struct scewl_header header) {
     return controller_cpu_fate(header);
 }
 
-/** Collect the header; FRM-1: out of step, skip bytes until `S` is followed by `C`. Returns false when the link ran dry. */
+/** Collect the header; FRM-1: out of step, skip bytes until `S` is followed by `C`. Returns false when the link ran
+ * dry. */
 static bool read_header(enum link link, struct reader *reader) {
     while (reader->have < SCEWL_HEADER) {
         uint8_t *at = &reader->raw[reader->have];
@@ -124,21 +125,30 @@ static void finish(struct reader *reader) {
     reader->have = 0;
 }
 
+/** Collect up to `room` payload bytes. Returns how many came. */
+static size_t store(enum link link, const struct reader *reader, size_t room) {
+    uint8_t *at = &reader->payload[reader->have];
+    size_t got = port_read(link, at, room);
+    rng_absorb(at, got);
+    return got;
+}
+
+/** Consume up to `room` payload bytes, and send them on if that is the frame's fate. Returns how many came. */
+static size_t pass(enum link link, const struct reader *reader, size_t room) {
+    uint8_t bytes[64];
+    size_t got = port_read(link, bytes, room < sizeof bytes ? room : sizeof bytes);
+    rng_absorb(bytes, got);
+    if (reader->fate == SCEWL_FORWARD) {
+        port_write(across(link), bytes, got);
+    }
+    return got;
+}
+
 /** Move payload bytes. Returns false when the link ran dry before the frame's end. */
 static bool read_payload(enum link link, struct reader *reader) {
     while (reader->have < reader->header.length) {
-        uint8_t passing[64];
-        size_t room = (size_t)reader->header.length - reader->have, got;
-        if (reader->fate == SCEWL_STORE) {
-            got = port_read(link, &reader->payload[reader->have], room);
-            rng_absorb(&reader->payload[reader->have], got);
-        } else {
-            got = port_read(link, passing, room < sizeof passing ? room : sizeof passing);
-            rng_absorb(passing, got);
-            if (reader->fate == SCEWL_FORWARD) {
-                port_write(across(link), passing, got);
-            }
-        }
+        size_t room = reader->header.length - reader->have;
+        size_t got = reader->fate == SCEWL_STORE ? store(link, reader, room) : pass(link, reader, room);
         if (got == 0) {
             return false;
         }

@@ -49,7 +49,8 @@ void scewl_init(uint16_t own_id, uint8_t *message);
  */
 bool scewl_pump(enum link link);
 
-/** Read a link to its end and forget everything: all that is done in FATAL_ERROR. Returns true if anything was there. */
+/** Read a link to its end and forget everything: all that is done in FATAL_ERROR. Returns true if anything was there.
+ */
 bool scewl_discard(enum link link);
 
 /** True while a forwarded frame is only partly out on this link, so that nothing else may be written there (FRM-5). */

@@ -26,8 +26,8 @@ static bool begun, established, timer_running, alert_sent;
 static const struct record *input;
 
 /**
- * A record of epoch 1 that overtook the ChangeCipherSpec (RFC 6347, 4.1: buffered). Mbed TLS would keep the first that comes,
- * and fail the handshake if it then does not authenticate; we keep the latest and look before we believe it.
+ * A record of epoch 1 that overtook the ChangeCipherSpec (RFC 6347, 4.1: buffered). Mbed TLS would keep the first that
+ * comes, and fail the handshake if it then does not authenticate; we keep the latest and look before we believe it.
  */
 static uint8_t early[FINISHED_ROOM];
 static size_t early_length;
@@ -41,7 +41,8 @@ void session_init(uint16_t id, uint16_t suite) {
     suites[1] = 0;
 }
 
-/* --- what Mbed TLS calls ------------------------------------------------------------------------------------------- */
+/* --- what Mbed TLS calls -------------------------------------------------------------------------------------------
+ */
 
 static int send_datagram(void *unused, const unsigned char *bytes, size_t length) {
     (void)unused;
@@ -95,8 +96,10 @@ static int verify_peer(void *unused, mbedtls_x509_crt *certificate, int depth, u
     return 0;
 }
 
-/** Only hellos whose cookie hello.c has checked come this far. (Without this function a hello must not bear a cookie.) */
-static int cookie_was_checked(void *unused, const unsigned char *cookie, size_t length, const unsigned char *id, size_t id_length) {
+/** Only hellos whose cookie hello.c has checked come this far. (Without this function a hello must not bear a cookie.)
+ */
+static int cookie_was_checked(void *unused, const unsigned char *cookie, size_t length, const unsigned char *id,
+                              size_t id_length) {
     (void)unused;
     (void)cookie;
     (void)length;
@@ -105,11 +108,13 @@ static int cookie_was_checked(void *unused, const unsigned char *cookie, size_t 
     return 0;
 }
 
-/* --- begin and end ------------------------------------------------------------------------------------------------- */
+/* --- begin and end -------------------------------------------------------------------------------------------------
+ */
 
 static int set_up(enum session_role role) {
-    int error = mbedtls_ssl_config_defaults(&config, role == SESSION_SERVER ? MBEDTLS_SSL_IS_SERVER : MBEDTLS_SSL_IS_CLIENT,
-                                            MBEDTLS_SSL_TRANSPORT_DATAGRAM, MBEDTLS_SSL_PRESET_DEFAULT);
+    int error =
+        mbedtls_ssl_config_defaults(&config, role == SESSION_SERVER ? MBEDTLS_SSL_IS_SERVER : MBEDTLS_SSL_IS_CLIENT,
+                                    MBEDTLS_SSL_TRANSPORT_DATAGRAM, MBEDTLS_SSL_PRESET_DEFAULT);
     if (error != 0) {
         return error;
     }
@@ -166,7 +171,8 @@ void session_end(void) {
     early_length = 0;
 }
 
-/* --- handshake ----------------------------------------------------------------------------------------------------- */
+/* --- handshake -----------------------------------------------------------------------------------------------------
+ */
 
 enum session_standing session_step(void) {
     int error;
@@ -185,7 +191,8 @@ enum session_standing session_step(void) {
     bool peer_ended = error == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE || error == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY;
     if (!peer_ended && error != MBEDTLS_ERR_SSL_TIMEOUT && !alert_sent) {
         /* Mbed TLS is silent about some refusals; the page asks for one alert. */
-        (void)mbedtls_ssl_send_alert_message(&ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL, MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE);
+        (void)mbedtls_ssl_send_alert_message(&ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL,
+                                             MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE);
     }
     return SESSION_FAILED;
 }
@@ -247,7 +254,8 @@ bool session_answered(void) {
     return ssl.MBEDTLS_PRIVATE(state) >= MBEDTLS_SSL_CLIENT_CERTIFICATE;
 }
 
-/* --- records ------------------------------------------------------------------------------------------------------- */
+/* --- records -------------------------------------------------------------------------------------------------------
+ */
 
 uint64_t session_top(void) {
     return ssl.MBEDTLS_PRIVATE(in_window_top);
@@ -255,7 +263,8 @@ uint64_t session_top(void) {
 
 enum session_input session_read(const struct record *record, uint8_t *out, size_t room, size_t *got) {
     *got = 0;
-    if (record->epoch != 1 || (record->type != RECORD_ALERT && record->type != RECORD_HANDSHAKE && record->type != RECORD_DATA)) {
+    if (record->epoch != 1 ||
+        (record->type != RECORD_ALERT && record->type != RECORD_HANDSHAKE && record->type != RECORD_DATA)) {
         return SESSION_NOTHING;
     }
     /* The replay window moves for authentic records only, and for each of them (RFC 6347, 4.1.2.6). */

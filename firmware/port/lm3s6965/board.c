@@ -18,7 +18,7 @@
 #define PROVISIONING_ADDRESS 0x0003F000u
 #define PROVISIONING_ROOM 4096u
 
-extern uint32_t stack_guard;
+extern uint32_t stack_guard[];
 
 volatile uint32_t port_event;
 volatile uint32_t debug_absent;
@@ -27,12 +27,12 @@ static volatile uint32_t timer_expired;
 /** 50 MHz from the PLL and the 8 MHz crystal (data sheet, 5.3: bypass, configure, wait for lock, switch over). */
 static void clock_init(void) {
     uint32_t rcc = SYSCTL_RCC;
-    rcc = (rcc | (1u << 11)) & ~(1u << 22);                           /* bypass, no divider */
+    rcc = (rcc | (1u << 11)) & ~(1u << 22); /* bypass, no divider */
     SYSCTL_RCC = rcc;
-    rcc &= ~((0xFu << 6) | (0x3u << 4) | (1u << 13) | 1u);            /* crystal, main oscillator, PLL on */
-    rcc |= 0xEu << 6;                                                 /* 8 MHz */
+    rcc &= ~((0xFu << 6) | (0x3u << 4) | (1u << 13) | 1u); /* crystal, main oscillator, PLL on */
+    rcc |= 0xEu << 6;                                      /* 8 MHz */
     SYSCTL_RCC = rcc;
-    rcc = (rcc & ~(0xFu << 23)) | (3u << 23) | (1u << 22);            /* 200 MHz / 4 */
+    rcc = (rcc & ~(0xFu << 23)) | (3u << 23) | (1u << 22); /* 200 MHz / 4 */
     SYSCTL_RCC = rcc;
     while ((SYSCTL_RIS & (1u << 6)) == 0) {
     }
@@ -42,10 +42,10 @@ static void clock_init(void) {
 /** No access to the 256 bytes under the stack; everything else as without MPU. */
 static void guard_init(void) {
     MPU_RNR = 0;
-    MPU_RBAR = (uint32_t)&stack_guard;
-    MPU_RASR = (7u << 1) | 1u;         /* 2^(7+1) bytes, no access, enabled */
-    MPU_CTRL = (1u << 2) | 1u;         /* default map for the rest */
-    SCB_SHCSR |= 7u << 16;             /* MemManage, BusFault and UsageFault by name */
+    MPU_RBAR = (uint32_t)stack_guard;
+    MPU_RASR = (7u << 1) | 1u; /* 2^(7+1) bytes, no access, enabled */
+    MPU_CTRL = (1u << 2) | 1u; /* default map for the rest */
+    SCB_SHCSR |= 7u << 16;     /* MemManage, BusFault and UsageFault by name */
     __asm volatile("dsb\n isb" ::: "memory");
 }
 

@@ -2,8 +2,9 @@
  * The three UARTs: reception by interrupt into rings, transmission straight into the FIFO.
  *
  * A full ring masks its UART's receive interrupt; the FIFO then fills and holds the sender back, and nothing is lost.
- * The receive interrupt is never cleared by hand: reading the data register below the trigger does that, and a FIFO that
- * is not empty keeps the line up. (Clearing it with bytes left would lose the interrupt for good, here and in QEMU.)
+ * The receive interrupt is never cleared by hand: reading the data register below the trigger does that, and a FIFO
+ * that is not empty keeps the line up. (Clearing it with bytes left would lose the interrupt for good, here and in
+ * QEMU.)
  */
 
 #include "board.h"
@@ -23,9 +24,22 @@
 #define IM_RX (1u << 4)
 #define IM_RT (1u << 6)
 
+#define GPIO_AFSEL(base) REGISTER((base) + 0x420)
+#define GPIO_DEN(base) REGISTER((base) + 0x51C)
+
+/** Receive and transmit pins: PA0 and PA1, PD2 and PD3, PG0 and PG1. */
+static const struct {
+    uint32_t clock, base, mask;
+} pins[LINK_COUNT] = {
+    {1u << 0, 0x40004000, 0x3},
+    {1u << 3, 0x40007000, 0xC},
+    {1u << 6, 0x40026000, 0x3},
+};
+
 static const uint32_t base_of[LINK_COUNT] = {0x4000C000, 0x4000D000, 0x4000E000};
 
-/* Sizes are powers of two, so that the free-running indices wrap. The radio is the busiest: a whole datagram and more. */
+/* Sizes are powers of two, so that the free-running indices wrap. The radio is the busiest: a whole datagram and more.
+ */
 static uint8_t cpu_bytes[1024], sss_bytes[1024], radio_bytes[2048];
 
 static struct ring {
@@ -42,8 +56,12 @@ static struct ring {
 };
 
 void uart_init(void) {
-    SYSCTL_RCGC1 |= 0x7;       /* UART0..2 */
-    SYSCTL_RCGC2 |= 0x1 | 0x8; /* GPIO A (UART0, UART1 on port D) */
+    SYSCTL_RCGC1 |= 0x7; /* UART0..2 */
+    for (unsigned i = 0; i < LINK_COUNT; i++) {
+        SYSCTL_RCGC2 |= pins[i].clock;
+        GPIO_AFSEL(pins[i].base) |= pins[i].mask;
+        GPIO_DEN(pins[i].base) |= pins[i].mask;
+    }
     for (unsigned link = 0; link < LINK_COUNT; link++) {
         uint32_t base = base_of[link];
         UART_CTL(base) = 0;
