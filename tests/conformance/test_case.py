@@ -1,0 +1,222 @@
+"""Purposes run on the reference: all pass, traces are the same each time, and wrong controllers are caught."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from conformance.campaign import load_purposes, replay, run_campaign
+from conformance.case import run_case
+from conformance.purpose import Purpose, parse
+from conformance.results import CaseResult, Report
+from conformance.targets.base import HarnessError, IutFault, Reaction
+from conformance.targets.reference import ReferenceTarget
+from model.alphabet import Link
+from model.verdict import Verdict
+
+PURPOSES = {p.id: p for p in load_purposes()}
+
+
+class Altered(ReferenceTarget):
+    """A reference whose reactions are changed on the way out."""
+
+    def __init__(self, alter: Callable[[Reaction], Reaction]) -> None:
+        super().__init__()
+        self._alter = alter
+
+    def send(self, link: Link, data: bytes) -> Reaction:
+        return self._alter(super().send(link, data))
+
+    def advance(self, ms: int) -> Reaction:
+        return self._alter(super().advance(ms))
+
+
+def judged(name: str, alter: Callable[[Reaction], Reaction]) -> CaseResult:
+    return run_case(PURPOSES[name], lambda: Altered(alter), profile="hardened", seed=0).result
+
+
+@pytest.mark.parametrize("purpose", PURPOSES.values(), ids=PURPOSES)
+def test_the_reference_passes(purpose: Purpose) -> None:
+    outcome = run_case(purpose, ReferenceTarget, profile="hardened", seed=0)
+    assert outcome.result.verdict is Verdict.PASS, outcome.result.reason
+    assert run_case(purpose, ReferenceTarget, profile="hardened", seed=0).trace == outcome.trace
+
+
+def test_another_seed_gives_another_trace_and_the_same_verdict() -> None:
+    one, other = (run_case(PURPOSES["registered-16"], ReferenceTarget, profile="hardened", seed=s) for s in (0, 1))
+    assert one.trace != other.trace
+    assert one.result.verdict is other.result.verdict is Verdict.PASS
+
+
+def test_the_historic_profile_judges_otherwise() -> None:
+    result = run_case(PURPOSES["close-lost"], ReferenceTarget, profile="historic", seed=0).result
+    assert result.verdict is Verdict.FAIL
+
+
+class TestCaught:
+    """What an IUT must not do, and what the report says then."""
+
+    def test_a_frame_too_few(self) -> None:
+        result = judged("unregistered-16", lambda r: replace(r, chunks=r.chunks[:-1]))
+        assert result.verdict is Verdict.FAIL
+        assert result.divergence is not None
+        assert result.divergence.observed == []
+        assert result.divergence.allowed == [["hello(to=11)"]]
+        assert "SES-2" in result.divergence.requirements
+        assert result.evidence
+
+    def test_a_frame_twice(self) -> None:
+        result = judged("deregister-unregistered", lambda r: replace(r, chunks=r.chunks + r.chunks[-1:]))
+        assert result.verdict is Verdict.FAIL
+
+    def test_a_changed_byte_of_a_delivered_message(self) -> None:
+        def alter(reaction: Reaction) -> Reaction:
+            changed = tuple(
+                (link, data[:-1] + bytes([data[-1] ^ 1]) if link is Link.CPU else data)
+                for link, data in reaction.chunks
+            )
+            return replace(reaction, chunks=changed)
+
+        result = judged("unregistered-16", alter)
+        assert result.divergence is not None
+        assert "deliver(source=11, size=16, intact=0)" in result.divergence.observed
+        assert "SES-8" in result.divergence.requirements
+
+    def test_a_late_timer(self) -> None:
+        result = judged("absent-peer", lambda r: replace(r, deadline=r.deadline + 1 if r.deadline else None))
+        assert result.divergence is not None
+        assert result.divergence.requirements == ["DTL-6"]
+        assert result.divergence.observed_deadline == 7_001
+        assert result.divergence.allowed_deadlines == [7_000]
+
+    def test_a_timer_that_is_armed_for_nothing(self) -> None:
+        result = judged("deregister-unregistered", lambda r: replace(r, deadline=r.deadline or r.now + 5))
+        assert result.divergence is not None
+        assert result.divergence.requirements == ["SES-1"]
+
+    def test_bytes_that_are_no_frame(self) -> None:
+        result = judged("register", lambda r: replace(r, chunks=((Link.CPU, b"hello"), *r.chunks)))
+        assert result.divergence is not None
+        assert "unknown(link=2)" in result.divergence.observed
+
+    def test_half_a_frame(self) -> None:
+        result = judged("register", lambda r: replace(r, chunks=(*r.chunks, (Link.CPU, b"SC\x0a"))))
+        assert result.divergence is not None
+        assert "unknown(link=2)" in result.divergence.observed
+
+    def test_a_fatal_error_on_the_debug_channel(self) -> None:
+        result = judged("register", lambda r: replace(r, debug=("scewl: fatal: rng",)))
+        assert result.divergence is not None
+        assert result.divergence.requirements == ["SES-12"]
+
+    def test_a_fault_of_the_iut_with_its_evidence(self) -> None:
+        def broken(_: Reaction) -> Reaction:
+            raise IutFault("lockup", ["r0=0"])
+
+        result = judged("register", broken)
+        assert (result.verdict, result.reason) == (Verdict.FAIL, "The IUT broke: lockup")
+        assert result.evidence[0] == "r0=0"
+
+    def test_a_timer_in_the_past(self) -> None:
+        result = judged("absent-peer", lambda r: replace(r, deadline=0))
+        assert result.verdict is Verdict.FAIL
+
+
+def test_a_fault_of_ours_is_an_error() -> None:
+    def none() -> ReferenceTarget:
+        raise HarnessError("no firmware at x", ["look there"])
+
+    result = run_case(PURPOSES["register"], none, profile="hardened", seed=0).result
+    assert (result.verdict, result.reason, result.evidence) == (Verdict.ERROR, "no firmware at x", ["look there"])
+
+
+def test_a_purpose_that_is_not_reached_is_inconclusive() -> None:
+    steps = [{"do": "send", "to": 12, "size": 1}, {"do": "expect", "what": "answer"}]
+    purpose = parse("p", {"title": "t", "requirements": ["SES-2"], "steps": steps})
+    result = run_case(purpose, ReferenceTarget, profile="hardened", seed=0).result
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert result.reason == "Step 2 (expect what=answer): the CPU of 10 (the IUT) got nothing."
+
+
+def test_what_nobody_expected_is_inconclusive() -> None:
+    purpose = parse("p", {"title": "t", "requirements": ["SES-4"], "steps": [{"do": "register"}]})
+    result = run_case(purpose, ReferenceTarget, profile="hardened", seed=0).result
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "an answer (dev 10, op 0)" in result.reason
+
+
+def run_some(out: Path, names: list[str], jobs: int) -> tuple[Report, list[str]]:
+    heard: list[str] = []
+    report = run_campaign(
+        [PURPOSES[n] for n in names],
+        target="reference",
+        firmware=None,
+        profile="hardened",
+        seed=3,
+        out=out,
+        jobs=jobs,
+        progress=lambda done, total, case: heard.append(f"{done}/{total} {case.case}"),
+    )
+    return report, heard
+
+
+def test_a_campaign_leaves_traces_captures_and_the_same_report_whatever_the_jobs(tmp_path: Path) -> None:
+    names = ["registered-16", "absent-peer", "register"]
+    reports = []
+    for jobs in (1, 2):
+        out = tmp_path / str(jobs)
+        out.mkdir()
+        report, heard = run_some(out, names, jobs)
+        assert sorted(h.split()[1] for h in heard) == sorted(names)
+        assert [h.split()[0] for h in heard] == ["1/3", "2/3", "3/3"]
+        assert [c.case for c in report.cases] == names
+        assert report.verdict is Verdict.PASS
+        for case in report.cases:
+            assert (out / case.capture).stat().st_size > 100
+            lines = [json.loads(line) for line in (out / case.trace).read_text().splitlines()]
+            assert lines[0]["trace"] == 1
+            assert lines[-1]["verdict"] == "PASS"
+            assert [s["n"] for s in lines[1:-1]] == list(range(case.steps))
+            case.wall_s = 0
+        reports.append(report.to_json())
+    assert reports[0] == reports[1]
+    for name in names:
+        for suffix in ("jsonl", "pcapng"):
+            one, other = (tmp_path / d / f"{name}.{suffix}" for d in "12")
+            assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_trace_is_replayed_byte_for_byte(tmp_path: Path) -> None:
+    run_some(tmp_path, ["glare-lower"], 1)
+    again = tmp_path / "again"
+    again.mkdir()
+    result = replay(tmp_path / "glare-lower.jsonl", target=None, firmware=None, out=again)
+    assert result.verdict is Verdict.PASS
+    assert (again / "glare-lower.jsonl").read_bytes() == (tmp_path / "glare-lower.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "not a trace"),
+        ("{}\n", "not a trace of version 1"),
+        ('{"trace": 2}\n', "not a trace of version 1"),
+        ('{"trace": 1}\n', "does not describe a run"),
+        (
+            '{"trace":1,"case":"x","purpose":{},"target":"qemu","profile":"hardened","seed":0}\n',
+            "does not describe a run",
+        ),
+        ("\x00\xff", "not a trace"),
+    ],
+)
+def test_a_file_that_is_no_trace_is_refused(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(text, "latin-1")
+    with pytest.raises(HarnessError, match=told):
+        replay(path, target=None, firmware=None, out=tmp_path)
+    with pytest.raises(HarnessError, match="No such file"):
+        replay(tmp_path / "none", target=None, firmware=None, out=tmp_path)

@@ -1,0 +1,75 @@
+"""Purpose files: all of ours are sound, and a bad one is refused with what, where and what instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conformance.purpose import FOLDER, STEPS, BadPurpose, load, load_purposes, parse
+from conformance.report.requirements import load_requirements
+
+
+def document(*steps: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"title": "t", "requirements": ["SES-2"], "steps": list(steps)} | more
+
+
+def test_all_purposes_load_and_cite_rules_of_the_page() -> None:
+    purposes = load_purposes()
+    assert len(purposes) == len(list(FOLDER.glob("*.toml"))) > 80
+    known = load_requirements()
+    for purpose in purposes:
+        assert purpose.requirements, purpose.id
+        assert set(purpose.requirements) <= known.keys(), purpose.id
+        assert purpose.title, purpose.id
+        assert purpose.about, purpose.id
+
+
+def test_every_kind_of_step_is_used_by_some_purpose() -> None:
+    assert {s.kind for p in load_purposes() for s in p.steps} == set(STEPS)
+
+
+def test_a_purpose_survives_its_trace() -> None:
+    for purpose in load_purposes():
+        assert parse(purpose.id, purpose.document()) == purpose
+
+
+@pytest.mark.parametrize(
+    ("bad", "told"),
+    [
+        (document({"do": "sned", "to": 11, "size": 1}), "step 1: no do 'sned'; did you mean send"),
+        (document({"do": "send", "to": 11}), r"step 1 \(send\): `size` is missing"),
+        (document({"do": "send", "to": "11", "size": 1}), "`to` must be int, not '11'"),
+        (document({"do": "send", "to": True, "size": 1}), "`to` must be int, not True"),
+        (document({"do": "send", "too": 11, "size": 1}), "no key 'too'; did you mean to"),
+        (document({"do": "wait"}), "say either `ms` or `until`"),
+        (document({"do": "wait", "until": "idel"}), "no until 'idel'; did you mean idle"),
+        (document({"do": "lose"}), "name either a flight"),
+        (document({"do": "lose", "flight": 1, "record": "data"}), "name either a flight"),
+        (document({"do": "inject", "link": "radio"}), "give either `raw`"),
+        (document({"do": "inject", "link": "radio", "raw": "5"}), "not hexadecimal"),
+        (document({"do": "expect", "what": "mesage"}), "did you mean message"),
+        (document(**{"steps": ["send"]}), "a step is a table"),
+        (document(peers=[{"id": 11, "credentials": "forein"}]), "did you mean foreign"),
+        (document(peers=[{}]), "peer 1: `id` is missing"),
+        (document(response="bad-kye"), "did you mean bad-key"),
+        ({"title": "t", "steps": []}, "`requirements` is missing"),
+        (document(title=5), "`title` must be str"),
+    ],
+)
+def test_a_bad_purpose_is_refused_with_what_where_and_what_instead(bad: dict[str, Any], told: str) -> None:
+    with pytest.raises(BadPurpose, match=told):
+        parse("p", bad)
+
+
+def test_a_bad_file_is_refused_with_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "p.toml"
+    with pytest.raises(BadPurpose, match=r"p\.toml: No such file"):
+        load(path)
+    path.write_text("title = ")
+    with pytest.raises(BadPurpose, match=r"p\.toml: not TOML"):
+        load(path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(BadPurpose, match=r"p\.toml: not TOML"):
+        load(path)
