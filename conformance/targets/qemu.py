@@ -106,6 +106,7 @@ class QemuTarget(Target):
         self._check_output()
         if not alive:
             raise self._ended()
+        self._check_log()
         return self._reaction()
 
     def filenos(self) -> list[int]:
@@ -141,8 +142,7 @@ class QemuTarget(Target):
                 raise self._fault(f"never quiescent: did not settle within {self._wall_limit_s:g} s")
         machine.pump(0)  # what was written just before the report may have come after this poll looked
         self._check_output()
-        if machine.guest_errors:
-            raise self._fault(f"guest error: {_lines(machine.guest_errors)[0]}")
+        self._check_log()
         if booting:
             machine.messages.clear()  # this board's start-up always warns about its Ethernet
         return self._reaction()
@@ -167,6 +167,18 @@ class QemuTarget(Target):
         size = sum(len(data) for _, data in machine.received) + len(machine.debug)
         if size > self._output_limit:
             raise self._fault(f"flood: more than {self._output_limit:,} bytes of output in one step")
+
+    def _check_log(self) -> None:
+        machine = self._running()
+        log = _lines(machine.guest_errors)
+        if not log:
+            return
+        if log[0].startswith("qemu: fatal:"):  # about to abort: wait for the register dump
+            limit = time.monotonic() + self._wall_limit_s
+            while machine.pump(1.0) and time.monotonic() < limit:
+                pass
+            raise self._ended()
+        raise self._fault(f"guest error: {log[0]}")
 
     # ---- faults ----
 

@@ -2,27 +2,32 @@
  * timeshim: a virtual clock for an unmodified qemu-system-arm, put in front of it with LD_PRELOAD.
  *
  * What it does
- *   Time. CLOCK_MONOTONIC, from which QEMU derives the guest's clock, stands still. It moves only when the harness says so, from
- *   one QEMU timer to the next; what the guest computes costs no virtual time.
- *   Turns. QEMU's main loop (device input, timers) and its vCPU thread (guest code) never run at the same time: the main loop
- *   works only while the vCPU is parked, that is, waits in its halt condition variable because the guest sleeps (WFI). Input
- *   thus reaches the guest only while it sleeps, in chunks that depend on nothing but the bytes: runs are repeatable.
- *   Speed. QEMU reads one byte from a UART's socket, and writes one, per system call, and wakes the guest for each. The shim
- *   reads and writes in blocks, and wakes the guest when the UART's FIFO takes no more or no more is there.
+ *   Time. CLOCK_MONOTONIC, from which QEMU derives the guest's clock, stands still. It moves only when the harness says
+ *   so, from one QEMU timer to the next; what the guest computes costs no virtual time.
+ *   Turns. QEMU's main loop (device input, timers) and its vCPU thread (guest code) never run at the same time: the
+ *   main loop works only while the vCPU is parked, that is, waits in its halt condition variable because the guest
+ *   sleeps (WFI). Input thus reaches the guest only while it sleeps, in chunks that depend on nothing but the bytes:
+ *   runs are repeatable.
+ *   Speed. QEMU reads one byte from a UART's socket, and writes one, per system call, and wakes the guest for each. The
+ *   shim reads and writes in blocks, and wakes the guest when the UART's FIFO takes no more or no more is there.
  *
- * Quiescent: the vCPU is parked, no file descriptor that QEMU wants is ready, and QEMU has recomputed its next timer since.
+ * Quiescent: the vCPU is parked, no file descriptor that QEMU wants is ready, and QEMU has recomputed its next timer
+ * since.
  *
  * Protocol on the control socket (native byte order; both ends run on one machine)
  *   harness -> shim   uint64 ns                                advance by ns and settle; 0 settles only
- *   shim -> harness   uint64 kind, now, deadline, busy (ns)    kind REPORT_QUIESCENT or REPORT_BUSY; deadline NEVER if none
+ *   shim -> harness   uint64 kind, now, deadline, busy (ns)    kind REPORT_QUIESCENT or REPORT_BUSY; deadline NEVER if
+ *                                                              no timer runs; busy: CPU time since the last event
  * A hang-up of the control socket ends QEMU.
  *
  * Environment
  *   SCEWL_SHIM_CONTROL       file descriptor of the control socket; without it the shim does nothing
  *   SCEWL_SHIM_STREAMS       comma-separated file descriptors of the UARTs' and the debug channel's sockets
- *   SCEWL_SHIM_BUSY_LIMIT    ns of the vCPU's own CPU time without a park after which a settle is answered with REPORT_BUSY
- *   SCEWL_SHIM_BUSY_IS_IDLE  for firmware that polls instead of sleeping: ns of the vCPU's own CPU time after the last event
- *                            after which it counts as parked; 0 (default) for never. Such runs are not repeatable.
+ *   SCEWL_SHIM_BUSY_LIMIT    ns of the vCPU's own CPU time without a park after which a command is answered with
+ *                            REPORT_BUSY
+ *   SCEWL_SHIM_BUSY_IS_IDLE  for firmware that polls instead of sleeping: ns of the vCPU's own CPU time since the last
+ *                            event after which it counts as parked; 0 (default) for never. Such runs are not
+ *                            repeatable.
  *
  * QEMU must name its threads (-name x,debug-threads=on) and have one vCPU.
  */
@@ -135,7 +140,7 @@ __attribute__((constructor)) static void start(void)
     char *list = getenv("SCEWL_SHIM_STREAMS");
     for (char *item = list; item && *item && stream_count < MAX_STREAMS; item += *item == ',')
         streams[stream_count++].fd = (int)strtol(item, &item, 10);
-    control_fd = atoi(control);
+    control_fd = (int)strtol(control, NULL, 10);
 }
 
 static struct stream *find_stream(int fd)
@@ -268,7 +273,7 @@ static int offer_input(struct pollfd *fds, nfds_t count)
 {
     int ready = 0;
     for (nfds_t i = 0; i < count; i++) {
-        struct stream *s = fds[i].events & POLLIN ? find_stream(fds[i].fd) : NULL;
+        struct stream *s = (fds[i].events & POLLIN) ? find_stream(fds[i].fd) : NULL;
         fds[i].revents = s && s->in_start < s->in_end ? POLLIN : 0;
         ready += fds[i].revents != 0;
     }
@@ -282,7 +287,7 @@ static bool input_held(void)
     return false;
 }
 
-/* ---- wake-ups: GLib and QEMU write to an eventfd several times per byte; one write until it is read does the same ---- */
+/* ---- wake-ups: GLib and QEMU write to eventfds five times per byte; once until the next read does as well ---- */
 
 static bool is_eventfd(int fd)
 {
@@ -292,7 +297,8 @@ static bool is_eventfd(int fd)
 int eventfd(unsigned initial, int flags)
 {
     int fd = (int)syscall(SYS_eventfd2, initial, flags);
-    if (fd >= 0 && fd < MAX_EVENTFD && control_fd >= 0 && !(flags & EFD_SEMAPHORE)) event_state[fd] = initial ? WRITTEN : READ;
+    if (control_fd >= 0 && fd >= 0 && fd < MAX_EVENTFD && !(flags & EFD_SEMAPHORE))
+        event_state[fd] = initial ? WRITTEN : READ;
     return fd;
 }
 
@@ -380,7 +386,7 @@ static void read_command(void)
     busy_since_ns = vcpu_cpu_ns();
 }
 
-/* Carry on with the pending advance, QEMU's next timer being wait_ns away. Returns whether QEMU must run a timer first. */
+/* Carry on with the pending command; QEMU's next timer is wait_ns away. Returns whether that timer must run first. */
 static bool advance(uint64_t wait_ns)
 {
     if (budget_ns > 0 && wait_ns <= budget_ns) {
@@ -418,7 +424,7 @@ static void wait_for_park(uint64_t ns)
     main_waits = false;
 }
 
-/* Wait until the vCPU is idle. Returns the number of ready descriptors if firmware that polls must be given input before. */
+/* Wait until the vCPU is idle. Returns the number of ready descriptors if firmware that polls needs input first. */
 static int wait_for_vcpu(struct pollfd *fds, nfds_t count)
 {
     while (!vcpu_idle()) {
