@@ -58,12 +58,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without `→` must not end a report
     try:
+        code = _run(argv)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # The reader left, as `head` does. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
         args = build_parser().parse_args(argv)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else EXIT_USAGE
     try:
         code: int = args.run(args)
-        sys.stdout.flush()
         return code
     except UsageError as error:
         complain(str(error))
@@ -74,17 +84,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain("interrupted")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The reader left, as `head` does. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_PIPE
+        raise
     except OSError as error:
         complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except Exception as error:
         # The last resort: whatever we did not foresee is our error, and a traceback helps only whoever asks for it.
         if args.debug:
             traceback.print_exc()
-        complain(
-            f"internal error: {type(error).__name__}: {error}",
-            "" if args.debug else "run again with --debug to see where",
-        )
+        hint = "" if args.debug else "run again with --debug to see where"
+        complain(f"internal error: {type(error).__name__}: {error}", hint)
     return EXIT_ERROR

@@ -110,7 +110,7 @@ def details(
     if case.reason:
         yield from _wrapped(case.reason, style)
     if case.divergence is not None:
-        yield from _difference(case.divergence, known, style)
+        yield from _difference(case, case.divergence, known, style)
     elif case.verdict is not Verdict.PASS and case.requirements:
         yield from _requirements(case.requirements, known, style)
     yield from _ladder_lines(case, style, frames)
@@ -143,7 +143,9 @@ def deadline_text(deadline: int | None) -> str:
     return "no timer" if deadline is None else f"{seconds(deadline)} s"
 
 
-def _difference(divergence: Divergence, known: Mapping[str, Requirement], style: Style) -> Iterator[str]:
+def _difference(
+    case: CaseResult, divergence: Divergence, known: Mapping[str, Requirement], style: Style
+) -> Iterator[str]:
     yield f"  at step {divergence.step}, {seconds(divergence.time)} s, after {divergence.stimulus}:"
     yield f"    observed: {_outputs(divergence.observed)}"
     possibilities = divergence.allowed[:_ALLOWED]
@@ -158,7 +160,7 @@ def _difference(divergence: Divergence, known: Mapping[str, Requirement], style:
         yield f"    deadline: {deadline_text(divergence.observed_deadline)}, allowed: {allowed}"
     if divergence.rules:
         yield f"    rules:    {', '.join(divergence.rules)}"
-    if divergence.explanation:
+    if divergence.explanation != case.reason:
         yield from _wrapped(divergence.explanation, style, "    ")
     yield from _requirements(divergence.requirements, known, style)
 

@@ -8,7 +8,7 @@ import pytest
 from conformance.report import console
 from conformance.report.console import Style, details, progress_line, summary, table, worst_first
 from conformance.report.requirements import load_requirements
-from conformance.results import Report
+from conformance.results import LadderFrame, Report
 from model.verdict import Verdict
 
 PLAIN = Style()
@@ -46,7 +46,10 @@ def test_a_stream_without_unicode_gets_ascii(report: Report) -> None:
     assert style.ascii_only and not Style.of(Terminal("utf-8", False), {}).ascii_only
     fail = report.cases[1]
     fail.evidence = []
-    "\n".join([*details(fail, {}, style), *table(report, style)]).encode("ascii")
+    fail.requirements *= 20
+    text = "\n".join([*details(fail, {}, style), *table(report, style)])
+    assert "..." in text
+    text.encode("ascii")
 
 
 def test_progress_says_how_far_and_how_long(report: Report) -> None:
@@ -99,6 +102,15 @@ def test_a_failure_says_all_that_is_needed(report: Report) -> None:
         assert needed in text
 
 
+def test_an_explanation_is_not_said_twice(report: Report) -> None:
+    fail = report.cases[1]
+    assert fail.divergence is not None
+    explanation = fail.divergence.explanation
+    assert "\n".join(details(fail, {}, PLAIN)).count(explanation) == 1
+    fail.reason = explanation
+    assert "\n".join(details(fail, {}, PLAIN)).count(explanation) == 1
+
+
 def test_an_allowed_deadline_is_not_mentioned(report: Report) -> None:
     fail = report.cases[1]
     assert fail.divergence is not None
@@ -127,6 +139,15 @@ def test_lines_keep_to_the_width(report: Report) -> None:
         case.reproduce = ""  # to be copied, so never cut
         lines = list(details(case, load_requirements(), Style(width=72)))
         assert max(map(len, lines)) <= 72, max(lines, key=len)
+
+
+def test_the_iut_is_told_from_the_whole_run(report: Report) -> None:
+    """The last frames alone could be those of either end."""
+    case = report.cases[0]
+    case.ladder = [LadderFrame(0, 0, "cpu", 0, 10, "message", 1)]
+    case.ladder += [LadderFrame(n, n, "radio", 9, 10, "ClientHello", 1) for n in range(1, 20)]
+    heading = next(line for line in details(case, {}, PLAIN) if "time (s)" in line)
+    assert heading.split()[2:] == ["CPU", "SED", "10", "SED", "9"]
 
 
 def test_the_order_of_words_covers_every_verdict() -> None:

@@ -65,6 +65,12 @@ def test_worst_first_and_only_failures_open(text: str) -> None:
     assert ["open" in case for case in cases] == [True, True, True, False, False]
 
 
+def test_when_all_pass_all_are_closed(report: Report) -> None:
+    report.cases = [report.cases[0], report.cases[2]]
+    cases = [attributes for tag, attributes in Page(render_page(report, {})).tags if tag == "details"]
+    assert not [case for case in cases if "open" in case]
+
+
 def test_nothing_is_fetched_from_elsewhere(text: str) -> None:
     page = Page(text)
     targets = [*page.all("a", "href"), *page.all("link", "href"), *page.all("script", "src"), *page.all("img", "src")]
@@ -109,6 +115,14 @@ def test_divergence_requirements_and_reproduction_are_there(text: str) -> None:
         "8 of 49 have a case here",
     ):
         assert needed in words
+
+
+def test_an_explanation_is_not_said_twice(report: Report) -> None:
+    fail = report.cases[1]
+    assert fail.divergence is not None
+    fail.reason = fail.divergence.explanation
+    words = Page(render_page(report, {})).words
+    assert sum(fail.reason in text for text in words) == 1
 
 
 def test_a_long_ladder_is_cut_and_says_so(report: Report) -> None:
