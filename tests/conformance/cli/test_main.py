@@ -30,12 +30,14 @@ def test_no_command_and_a_wrong_one(scewl) -> None:
     assert ended.code == 2 and "invalid choice: 'confrom'" in ended.err and "Did you mean conform?" in ended.err
 
 
-@pytest.mark.parametrize("arguments", [["conform", "--list"], ["conform", "--list", "register"]])
+@pytest.mark.parametrize("arguments", [["conform", "--list"], ["conform", "--list", "register"], ["--help"]])
 def test_a_reader_that_leaves_is_no_error(arguments: list[str]) -> None:
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "wb") as gone:
-        done = subprocess.run([*PROGRAM, *arguments], stdout=gone, stderr=subprocess.PIPE, timeout=60)
+        command = [*PROGRAM, *arguments]
+        done = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, env=buffered, timeout=60)
     assert (done.returncode, done.stderr) == (141, b"")
 
 
