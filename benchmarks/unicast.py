@@ -3,7 +3,7 @@
 The two VMs run at the same time: a frame goes on as soon as its last byte is out. The radio is a broadcast medium, so
 the sender hears its own frames too. Virtual time stands still: what is measured is computation and byte streams.
 
-    python benchmarks/unicast.py [--firmware ELF] [--repeat N] [--output reports/unicast.json]
+    python benchmarks/unicast.py [--firmware ELF] [--pairs N] [--output reports/unicast.json]
 """
 
 from __future__ import annotations
@@ -135,11 +135,11 @@ class Pair:
         return bool(reaction.chunks)
 
 
-def run(elf: Path, repeat: int) -> list[Row]:
-    """Register both once per pair (fresh boots) and send each size `repeat` times. Raises IutFault, HarnessError."""
+def run(elf: Path, pairs: int) -> list[Row]:
+    """With each of so many fresh pairs, register both and send each size three times. Raises IutFault, HarnessError."""
     registrations: list[float] = []
     unicasts: dict[int, list[float]] = {size: [] for size in UNICAST}
-    for fresh in range(max(2, repeat // 3)):
+    for fresh in range(pairs):
         pair = Pair(elf)
         try:
             for node in (A, B):
@@ -182,11 +182,14 @@ def main() -> int:
     root = Path(__file__).resolve().parents[1]
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--firmware", type=Path, default=root / "build/firmware/controller.elf")
-    parser.add_argument("--repeat", type=int, default=9, help="measurements of each size (default 9)")
+    parser.add_argument("--pairs", type=int, default=5, metavar="N", help="fresh pairs of VMs (default: 5)")
     parser.add_argument("--output", type=Path, help="also write the figures here, as JSON")
     options = parser.parse_args()
+    if options.pairs < 1:
+        parser.error("--pairs needs at least 1")
+    load = os.getloadavg()[0]
     try:
-        rows = run(options.firmware, options.repeat)
+        rows = run(options.firmware, options.pairs)
     except (IutFault, HarnessError) as error:
         print(f"unicast: {error}", *error.evidence, sep="\n  ", file=sys.stderr)
         return 1 if isinstance(error, IutFault) else 3
@@ -194,7 +197,7 @@ def main() -> int:
     if options.output:
         digest = hashlib.sha256(options.firmware.read_bytes()).hexdigest()
         figures = [asdict(r) | {"ratio": r.ratio, "ratio_without_delay": r.ratio_without_delay} for r in rows]
-        record = {"firmware_sha256": digest, "cores": os.cpu_count(), "rows": figures}
+        record = {"firmware_sha256": digest, "cores": os.cpu_count(), "load_before": load, "rows": figures}
         options.output.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     missed = [r.what for r in rows if r.goal and r.ratio < r.goal]
     if missed:
