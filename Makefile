@@ -1,13 +1,16 @@
-# Every target works from any state of the checkout; the targets that do the work are called by hand rarely.
-# Paths are relative, so that a checkout in a directory with spaces in its name works.
+# Every target works from any state of the checkout. Paths are relative: a checkout's own path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: help conform test firmware setup setup-test lock clean
+.PHONY: help conform test firmware firmware-check setup setup-test lock clean
 .DELETE_ON_ERROR:
 
 BUILD := build
 # An unpacked Mbed TLS 3.6 to use instead of Debian's; firmware/fetch-mbedtls.sh checks it.
 MBEDTLS_DIR ?=
+ifneq ($(MBEDTLS_DIR),)
 export MBEDTLS_DIR
+endif
+IN_FIRMWARE = $(MAKE) --no-print-directory -j "$$(nproc)" -C firmware BUILD=../$(BUILD)/firmware \
+              MBEDTLS_DIR="$(if $(MBEDTLS_DIR),$(abspath $(MBEDTLS_DIR)),../$(BUILD)/mbedtls)"
 # Further options for `scewl conform`, for example ARGS=--json
 ARGS ?=
 
@@ -15,13 +18,14 @@ ARGS ?=
 TOX_ENV = UV_NO_INDEX=1 UV_FIND_LINKS="$$PWD/$(BUILD)/wheels" UV_CACHE_DIR="$$PWD/$(BUILD)/uv-cache" \
           UV_PYTHON_DOWNLOADS=never UV_OFFLINE=1
 
-help:  ## Show the targets
-	@echo "make conform   run the conformance suite against our firmware in QEMU; report: reports/out/"
-	@echo "make test      the whole test suite: linters, firmware checks, tests (tox)"
-	@echo "make firmware  build $(BUILD)/firmware/controller.elf"
-	@echo "make setup     only install what make conform needs (packages, .venv)"
-	@echo "make lock      write requirements/*.txt anew from pyproject.toml"
-	@echo "make clean     remove everything that was made, .venv included"
+help:
+	@echo "make conform         run the conformance suite against our firmware in QEMU; report: reports/out/"
+	@echo "make test            everything: linters, static checks of the firmware, all tests (tox)"
+	@echo "make firmware        build $(BUILD)/firmware/controller.elf"
+	@echo "make firmware-check  the format and the static checks of its sources"
+	@echo "make setup           only install what make conform needs (packages, .venv)"
+	@echo "make lock            write requirements/*.txt anew from pyproject.toml"
+	@echo "make clean           remove everything that was made, .venv included"
 	@echo
 	@echo "Settings: MBEDTLS_DIR=<Mbed TLS 3.6>  DEBIAN_MIRROR=<URI>  ARGS=<options for scewl conform>"
 
@@ -33,8 +37,11 @@ setup-test:
 
 firmware: setup
 	@firmware/fetch-mbedtls.sh $(BUILD)/mbedtls
-	@$(MAKE) --no-print-directory -j "$$(nproc)" -C firmware BUILD=../$(BUILD)/firmware \
-	    MBEDTLS_DIR="$(if $(MBEDTLS_DIR),$(abspath $(MBEDTLS_DIR)),../$(BUILD)/mbedtls)"
+	@$(IN_FIRMWARE)
+
+firmware-check: setup-test
+	@firmware/fetch-mbedtls.sh $(BUILD)/mbedtls
+	@$(IN_FIRMWARE) check
 
 conform: firmware
 	@.venv/bin/scewl conform --firmware $(BUILD)/firmware/controller.elf -j "$$(nproc)" $(ARGS)
