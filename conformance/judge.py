@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from conformance.abstraction import Abstraction, Identity
@@ -43,6 +43,8 @@ class Judge:
         """Judge one step. Raises Diverged, after the step was written down."""
         outputs = self.abstraction.observe(reaction.chunks)
         disagreement = self.oracle.step(events, outputs, reaction.deadline, timed=self._timed)
+        if disagreement is not None and not events and "link" in stimulus:  # no frame for this controller was in it
+            disagreement = replace(disagreement, requirements=("FRM-1", "FRM-3", *disagreement.requirements))
         self.abstraction.memory.forget_sessions({s.peer for s in self.oracle.states})
         number = len(self.steps)
         self.steps.append(

@@ -12,7 +12,11 @@ add_drops(
         "cpu-send": ("SES-12.send", "SES-12", "In FATAL_ERROR the CPU's frames are not acted on."),
         "cpu-request": ("SES-12.request", "SES-12", "In FATAL_ERROR the CPU's frames are not acted on."),
         "cpu-faa": ("SES-12.faa", "SES-12 FRM-5", "In FATAL_ERROR not even FAA frames pass."),
-        "cpu-other": ("FRM-6.drop", "FRM-6", "Frames for broadcast, for the own id and oversize ones are dropped."),
+        "cpu-other": (
+            "FRM-6.drop",
+            "FRM-6 FRM-2",
+            "Frames for broadcast, for the own id and oversize ones are dropped.",
+        ),
         "radio-faa": ("FRM-5.drop", "FRM-5 SES-12", "FAA frames that may not pass now are dropped."),
         "hello": ("SES-5.hello", "SES-5", "A hello at a time when no session may open is dropped."),
         "hello-cookie": ("SES-5.hello-cookie", "SES-5 SES-9", "A hello at a time when no session may open is dropped."),

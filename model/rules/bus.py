@@ -121,7 +121,9 @@ def _(s: Variables, e: Variables, c: Setting) -> Effect:
     )
 
 
-@rule("SES-5.wait-other", on="cpu-other", needs="SES-5 FRM-6", says="While busy, a frame to be dropped waits too.")
+@rule(
+    "SES-5.wait-other", on="cpu-other", needs="SES-5 FRM-6 FRM-2", says="While busy, a frame to be dropped waits too."
+)
 def _(s: Variables, e: Variables, c: Setting) -> Effect:
     return Effect(busy(s), {"waiting": Waiting.OTHER})
 
