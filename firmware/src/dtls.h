@@ -40,8 +40,9 @@ bool dtls_check_timers(void);
 /** Zeroise and free all that dtls_setup made. */
 void dtls_teardown(void);
 
-/** SES-12: report a failure of our own on the debug channel, once, and stop for good. `name` as in section 10. */
-void dtls_fatal_error(const char *name);
+/** SES-12: report a failure of our own on the debug channel, once, and stop for good. `name` as in section 10. Never
+ *  inlined: a breakpoint here sees every failure. */
+__attribute__((noinline)) void dtls_fatal_error(const char *name);
 
 /** Answered by controller.c: what became of a request for the SSS, as one frame to the CPU (REG-4). */
 void handle_sss_recv(uint16_t id, int16_t op);

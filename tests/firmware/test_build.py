@@ -1,0 +1,74 @@
+"""What the makefile makes: the same program everywhere, within the chip's memory, and nothing from a libc heap."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+from bench import FIRMWARE, build, make
+
+FLASH, SRAM = 0x3F000, 0x10000
+
+
+def sections(elf: Path) -> dict[str, tuple[int, int]]:
+    """Address and size of the sections that are in memory on the chip."""
+    listing = subprocess.run(["arm-none-eabi-size", "-A", "-d", elf], capture_output=True, text=True, check=True).stdout
+    fields = [line.split() for line in listing.splitlines()]
+    return {f[0]: (int(f[2]), int(f[1])) for f in fields if len(f) == 3 and f[0].startswith(".") and f[1].isdigit()}
+
+
+def test_another_checkout_gives_the_same_program(tmp_path: Path) -> None:
+    """Debug information included; blanks in the path do not matter."""
+    checkout = tmp_path / "another checkout"
+    shutil.copytree(FIRMWARE, checkout / "firmware")
+    (checkout / "build").mkdir()
+    for shared in ("mbedtls", "firmware-libraries"):
+        (checkout / "build" / shared).symlink_to(FIRMWARE.parent / "build" / shared)
+    here = build(tmp_path / "here").read_bytes()
+    subprocess.run(["make", "-C", checkout / "firmware"], check=True, capture_output=True)
+    assert (checkout / "build" / "firmware" / "controller.elf").read_bytes() == here
+    assert str(tmp_path).encode() not in here
+    assert str(FIRMWARE).encode() not in here
+
+
+def test_another_source_gives_another_program(tmp_path: Path) -> None:
+    shutil.copytree(FIRMWARE / "src", tmp_path / "src")
+    scewl = tmp_path / "src" / "scewl.c"
+    scewl.write_text(scewl.read_text().replace("*at == 'C'", "*at == 'D'"))
+    assert build(tmp_path / "first").read_bytes() != build(tmp_path / "second", f"SRC={tmp_path / 'src'}").read_bytes()
+
+
+def test_it_fits_the_chip_and_leaves_the_provisioning_image_its_place(tmp_path: Path) -> None:
+    found = sections(build(tmp_path))
+    in_flash = found[".text"][1] + found[".data"][1] + found.get(".ARM.exidx", (0, 0))[1]
+    assert 60_000 < in_flash <= 100_000 < FLASH
+    end = max(address + size for address, size in found.values() if 0x2000_0000 <= address < 0x2001_0000)
+    assert end <= 0x2000_0000 + SRAM
+    assert found[".bss"][1] > 2 * 16_384 + 16_384, "two message buffers and the arena"
+
+
+def test_nothing_can_allocate_but_the_arena(tmp_path: Path) -> None:
+    names = subprocess.run(["arm-none-eabi-nm", build(tmp_path)], capture_output=True, text=True, check=True).stdout
+    symbols = {line.split()[-1] for line in names.splitlines()}
+    assert {"main", "dtls_setup", "dtls_send_message", "dtls_send_message_to_sss", "dtls_handle_packet"} <= symbols
+    assert {"dtls_check_timers", "dtls_teardown", "dtls_fatal_error", "handle_sss_recv", "handle_scewl_recv"} <= symbols
+    assert not symbols & {"malloc", "calloc", "free", "_sbrk", "_malloc_r", "printf"}
+
+
+def test_the_vector_table_is_at_address_0(tmp_path: Path) -> None:
+    data = build(tmp_path).read_bytes()
+    first, size, count = struct.unpack_from("<I", data, 28)[0], *struct.unpack_from("<HH", data, 42)
+    segments = [struct.unpack_from("<IIII", data, first + i * size) for i in range(count)]
+    (offset,) = (at for kind, at, _, address in segments if kind == 1 and address == 0)
+    stack, entry = struct.unpack_from("<II", data, offset)
+    assert stack == 0x2000_0000 + 256 + 4_096, "above the guard, at the bottom of SRAM"
+    assert entry & 1, "Thumb"
+
+
+def test_missing_sources_of_mbedtls_are_named(tmp_path: Path) -> None:
+    done = make(f"BUILD={tmp_path}", f"MBEDTLS_DIR={tmp_path / 'nowhere'}")
+    assert done.returncode != 0
+    assert "no Mbed TLS sources" in done.stderr
+    assert "fetch-mbedtls.sh" in done.stderr
