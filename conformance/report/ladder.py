@@ -6,8 +6,9 @@ the FAA, the SSS, and the bare radio, where broadcasts end and injected frames b
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -16,12 +17,13 @@ from model.alphabet import BROADCAST, FAA_ID, SSS_ID
 
 _CPU, _IUT, _SSS, _RADIO = "CPU", "IUT", "SSS", "radio"
 
-_ROW, _HEAD, _TIME, _MARGIN, _FOOT = 34, 40, 76, 60, 14
-"""SVG units: height of a rung, of the heading, width of the time column, beside the outer lanes, space below."""
-_CHAR = 6.4
-"""SVG units that a character of a label takes, about."""
-_NARROWEST, _WIDEST, _COMFORT = 120, 320, 1060
-"""SVG units between two lanes, and the width that a ladder keeps to while lanes are not too narrow for it."""
+_ROW, _LINE, _HEAD, _TIME, _MARGIN, _FOOT = 20, 14, 40, 66, 52, 14
+"""SVG units: height of a rung without its label, of a line of the label, of the heading; width of the time column and
+beside the outer lanes; space below."""
+_CHAR = 7.3
+"""SVG units that a character of a label takes, at most."""
+_NARROWEST, _WIDEST, _COMFORT = 150, 230, 1060
+"""SVG units between two lanes, where the words of a label must fit, and the width that a ladder keeps to if it can."""
 _MANY = 24
 """Rungs from which the lanes are named at the foot, too."""
 
@@ -68,7 +70,7 @@ def lay_out(frames: Sequence[LadderFrame], iut: int | None = None) -> Ladder:
     """Place frames on lanes. `iut` is the id of the SED under test; without it, `iut_of(frames)`."""
     iut = iut_of(frames) if iut is None else iut
     ends = [_ends(frame, iut) for frame in frames]
-    used = {lane for pair in ends for lane in pair} | {_CPU, _IUT}
+    used = {lane for pair in ends for lane in pair} | {_IUT}
     order = sorted(used, key=_rank)
     lanes = tuple(f"SED {iut} (IUT)" if lane == _IUT and iut is not None else str(lane) for lane in order)
     rungs = []
@@ -200,18 +202,24 @@ def _rung_text(rung: Rung, lanes: int, gap: int, glyphs: _Glyphs) -> str:
 def svg_ladder(ladder: Ladder, *, mark: int | None = None, title: str = "Ladder") -> str:
     """An `<svg>` element without any style of its own: the page colours it through the classes, text is `currentColor`.
 
-    Lost frames end in a cross. The rungs of step `mark` stand on a band of class `here`.
+    Lost frames end in a cross. The rungs of step `mark` stand on a band of class `here`. A label that is wider than its
+    arrow takes several lines.
     """
     gap = _gap(ladder)
     width = _TIME + 2 * _MARGIN + gap * (len(ladder.lanes) - 1)
+    labels = [_label(rung, gap) for rung in ladder.rungs]
+    heights = [_ROW + _LINE * len(label) for label in labels]
+    bottom = _HEAD + sum(heights) + 8
     foot = _HEAD if len(ladder.rungs) > _MANY else _FOOT
-    bottom = _HEAD + _ROW * len(ladder.rungs) + 8
-    height = bottom + foot
     parts = [
-        f'<svg class="ladder" role="img" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"',
-        f' width="{width}" height="{height}"><title>{escape(title)}</title>',
-        *_bands(ladder, mark, width),
+        f'<svg class="ladder" role="img" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {bottom + foot}"',
+        f' width="{width}" height="{bottom + foot}"><title>{escape(title)}</title>',
     ]
+    y = _HEAD
+    for rung, height in zip(ladder.rungs, heights, strict=True):
+        if rung.frame.step == mark:
+            parts.append(f'<rect class="here" x="0" y="{y}" width="{width}" height="{height}"/>')
+        y += height
     for index, lane in enumerate(ladder.lanes):
         x = _lane_x(index, gap)
         of = ' class="lane iut"' if lane.endswith("(IUT)") else ' class="lane"'
@@ -219,8 +227,10 @@ def svg_ladder(ladder: Ladder, *, mark: int | None = None, title: str = "Ladder"
         if foot == _HEAD:
             parts.append(_text(x, bottom + 22, lane))
         parts.append("</g>")
-    for index, rung in enumerate(ladder.rungs):
-        parts.append(_rung_svg(rung, _HEAD + _ROW * (index + 1) - 8, gap))
+    y = _HEAD
+    for rung, label, height in zip(ladder.rungs, labels, heights, strict=True):
+        y += height
+        parts.append(_rung_svg(rung, label, y - 6, gap))
     parts.append("</svg>")
     return "".join(parts)
 
@@ -228,28 +238,35 @@ def svg_ladder(ladder: Ladder, *, mark: int | None = None, title: str = "Ladder"
 def _gap(ladder: Ladder) -> int:
     """Between two lanes, so that most labels fit above their arrows."""
     wanted = [
-        (len(" ".join((rung.label, *rung.tags))) * _CHAR + 30) / max(1, abs(rung.end - rung.start))
+        (len(" ".join((rung.label, *rung.tags))) * _CHAR + 16) / max(1, abs(rung.end - rung.start))
         for rung in ladder.rungs
     ]
-    widest = max(_NARROWEST, min(_WIDEST, (_COMFORT - _TIME - 2 * _MARGIN) / (len(ladder.lanes) - 1)))
-    return int(min(widest, max([_NARROWEST, *wanted])))
+    fair = (_COMFORT - _TIME - 2 * _MARGIN) / max(1, len(ladder.lanes) - 1)
+    return int(max(_NARROWEST, min([_WIDEST, fair, max(wanted, default=0)])))
+
+
+def _label(rung: Rung, gap: int) -> list[tuple[str, str]]:
+    """The lines above an arrow, each with what stands on it as a tag."""
+    room = int((gap * max(1, abs(rung.end - rung.start)) - 10) / _CHAR)
+    lines = [(line, "") for line in textwrap.wrap(rung.label, room)] or [("", "")]
+    tags = ", ".join(rung.tags)
+    if tags and len(lines[-1][0]) + 1 + len(tags) <= room:
+        lines[-1] = (lines[-1][0], tags)
+    elif tags:
+        lines += [("", line) for line in textwrap.wrap(tags, room)]
+    return lines
 
 
 def _lane_x(index: int, gap: int) -> int:
     return _TIME + _MARGIN + gap * index
 
 
-def _bands(ladder: Ladder, mark: int | None, width: int) -> Iterator[str]:
-    for index, rung in enumerate(ladder.rungs):
-        if rung.frame.step == mark:
-            yield f'<rect class="here" x="0" y="{_HEAD + _ROW * index - 2}" width="{width}" height="{_ROW}"/>'
+def _text(x: int, y: int, text: str, tag: str = "") -> str:
+    after = f'<tspan class="tag">{" " if text else ""}{escape(tag)}</tspan>' if tag else ""
+    return f'<text x="{x}" y="{y}" text-anchor="middle">{escape(text)}{after}</text>'
 
 
-def _text(x: int, y: int, text: str, extra: str = "") -> str:
-    return f'<text x="{x}" y="{y}" text-anchor="middle">{escape(text)}{extra}</text>'
-
-
-def _rung_svg(rung: Rung, y: int, gap: int) -> str:
+def _rung_svg(rung: Rung, label: list[tuple[str, str]], y: int, gap: int) -> str:
     frame = rung.frame
     start, end = _lane_x(rung.start, gap), _lane_x(rung.end, gap)
     way = 1 if end >= start else -1
@@ -257,7 +274,6 @@ def _rung_svg(rung: Rung, y: int, gap: int) -> str:
     head = end - 4 * way
     if rung.lost:
         head = start + (end - start) * 6 // 10
-    tags = f' <tspan class="tag">{escape(", ".join(rung.tags))}</tspan>' if rung.tags else ""
     tip = f"{seconds(frame.time)} s, step {frame.step}, {frame.link}: {frame.label}, {frame.size} B"
     parts = [f'<g class="rung {escape(frame.fate)} on-{escape(frame.link)}"><title>{escape(tip)}</title>']
     if rung.first:
@@ -267,7 +283,8 @@ def _rung_svg(rung: Rung, y: int, gap: int) -> str:
     else:
         parts.append(f'<line x1="{start}" y1="{y}" x2="{head}" y2="{y}"/>')
         parts.append(_cross(head, y) if rung.lost else f'<path class="tip" d="M{head} {y}l{-8 * way} -4v8z"/>')
-    parts.append(_text(middle, y - 7, rung.label, tags))
+    for above, (text, tag) in enumerate(reversed(label)):
+        parts.append(_text(middle, y - 7 - _LINE * above, text, tag))
     return "".join(parts) + "</g>"
 
 

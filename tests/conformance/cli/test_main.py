@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -47,3 +48,14 @@ def test_a_terminal_without_unicode_gets_all_the_same(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, env=environment, timeout=60)
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"gr\\xfcn" in done.stdout
+
+
+def test_the_real_campaign_and_a_replay_of_its_trace(scewl, tmp_path: Path) -> None:
+    """The other tests stand in for `conformance.campaign`; this one says that it still is what they take it for."""
+    ended = scewl("conform", "register", "--target", "reference", "--json", "--out", tmp_path)
+    assert (ended.code, json.loads(ended.out)["verdict"]) == (0, "PASS")
+    for name in ("index.html", "junit.xml", "report.json", "register.jsonl", "register.pcapng"):
+        assert (tmp_path / name).stat().st_size > 0
+    ended = scewl("replay", tmp_path / "register.jsonl", "--out", tmp_path / "again")
+    assert ended.code == 0 and "request: register" in ended.out
+    assert (tmp_path / "again" / "register.pcapng").read_bytes() == (tmp_path / "register.pcapng").read_bytes()
