@@ -158,8 +158,6 @@ class Controller:
             return
         if frame.target != self.sed_id or frame.source == self.sed_id or frame.source < LOWEST_SED_ID:
             return  # FRM-3, and broadcasts of others
-        if self.state is State.TALKING_TO_SSS:
-            return  # SES-5
         self._stir(now, frame.encode())
         for record in records.split(frame.payload):
             if records.is_client_hello(record):
@@ -167,7 +165,7 @@ class Controller:
             elif frame.source == self._peer:
                 self._take_record(record, now)
             else:
-                self.counters["record"] += 1
+                self.counters["record"] += 1  # of no session, or of the one with the SSS on the other link (SES-5)
             self._settle(now)
 
     def _take_wire(self, frame: Frame, now: int) -> None:
@@ -296,7 +294,7 @@ class Controller:
         return False
 
     def _new_session(self, peer: int, *, server: bool) -> Session | None:
-        runtime = self._runtime if peer != SSS_ID else None  # CRT-2, CRT-3
+        runtime = self._runtime  # CRT-3; there is none when the SSS is asked (CRT-2, CRT-4)
         cn = str(peer) if peer == SSS_ID or runtime else self._cn_pattern.format(id=peer)
         jar = (self._cookies, str(peer).encode()) if server else None
         try:

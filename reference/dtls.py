@@ -127,22 +127,18 @@ class Session:
         self._now = now
         if record.epoch == 0:
             return NOTHING if self.established else self._feed_handshake(record)
-        authentic = self._authenticates(record)
-        if authentic:
+        if self._authenticates(record):
             return self._read(record) if self.established else self._feed_handshake(record)
-        if authentic is None and not self.established:
-            self._held.append(record)
+        if record.epoch == 1 and not self.established:
+            self._held.append(record)  # no keys for it yet; forged ones are pushed out or found out later
         return NOTHING
 
     def take_held(self) -> records.Record | None:
         """A record that came too early and that can be taken now; to be passed to `receive` by the caller."""
-        for _ in range(len(self._held)):
-            record = self._held.popleft()
-            authentic = self._authenticates(record)
-            if authentic:
+        for record in self._held:
+            if self._authenticates(record):
+                self._held.remove(record)
                 return record
-            if authentic is None and not self.established:
-                self._held.append(record)
         return None
 
     @property
@@ -174,15 +170,10 @@ class Session:
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
-    def _authenticates(self, record: records.Record) -> bool | None:
-        """Whether a record of epoch 1 is authentic and new; None if there are no keys for it yet."""
-        if record.epoch != 1:
-            return False
+    def _authenticates(self, record: records.Record) -> bool:
+        """Whether a record of epoch 1 is authentic and new, as far as there are keys for it."""
         copy = ctypes.create_string_buffer(record.raw, len(record.raw))  # the check decrypts in place
-        result = c.tls.mbedtls_ssl_check_record(self._ssl, copy, len(record.raw))
-        if result == 0:
-            return True
-        return False if result in (c.INVALID_RECORD, c.INVALID_MAC) else None
+        return record.epoch == 1 and c.tls.mbedtls_ssl_check_record(self._ssl, copy, len(record.raw)) == 0
 
     def _feed_handshake(self, record: records.Record) -> Happening:
         self._pending = record.raw

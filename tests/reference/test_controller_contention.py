@@ -259,6 +259,39 @@ def test_frames_of_others_change_nothing() -> None:
     assert world.nodes[4].deadline() == deadline
 
 
+@pytest.mark.parametrize("source", [0, 1, 4])
+def test_only_other_seds_may_say_hello(source: int) -> None:
+    world = World.of(3, 4)
+    world.judge = lambda _medium, _frame: False
+    world.cpu(3, 4, b"message")
+    hello = world.sent[-1][2].payload
+    world.inject(4, Link.RADIO, Frame(4, source, hello).encode())
+    assert len(world.sent) == 1
+    world.inject(4, Link.RADIO, Frame(4, 3, hello).encode())
+    assert len(world.sent) == 2
+
+
+def test_datagram_beyond_the_mtu_is_dropped() -> None:
+    world = World.of(3, 4)
+    world.judge = lambda _medium, _frame: False
+    world.cpu(3, 4, b"message")
+    hello = world.sent[-1][2].payload
+    world.inject(4, Link.RADIO, Frame(4, 3, hello + bytes(1_001 - len(hello))).encode())
+    assert len(world.sent) == 1
+    world.inject(4, Link.RADIO, Frame(4, 3, hello + bytes(1_000 - len(hello))).encode())
+    assert len(world.sent) == 2
+
+
+def test_oversize_cpu_frame_waits_while_busy() -> None:
+    world = World.of(3)
+    world.cpu(3, 4, b"absent")
+    world.inject(3, Link.CPU, Frame(4, 3, bytes(16_385)).encode() + Frame(2, 3, b"behind").encode())
+    assert [f.target for _, _, f in world.sent] == [4]
+    world.run()
+    assert world.sent[-1][2] == Frame(2, 3, b"behind")
+    assert world.now == 165_000
+
+
 def test_start_that_fails_returns_to_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World.of(3, 4)
 

@@ -135,7 +135,7 @@ def test_progress_rearms_the_idle_timer() -> None:
     assert world.messages(4) == [(3, b"a" * 963 + b"b")]
 
 
-@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("index", range(4))
 def test_gap_closes_at_once_and_delivers_nothing(index: int) -> None:
     world = World.of(3, 4)
     seen = [0]
@@ -259,3 +259,35 @@ def test_stream_may_come_byte_by_byte() -> None:
 
     assert run(True) == run(False)
     assert frame_of(run(True)[0][1]).target == 4
+
+
+def test_everything_that_comes_is_mixed_into_the_randomness() -> None:
+    def hello(*before: tuple[Link, int]) -> bytes:
+        node = Controller(DEPLOYMENT.image(3))
+        for link, now in before:
+            node.receive(link, Frame(3, 4, b"noise").encode(), now)
+        node.receive(Link.CPU, Frame(4, 3, b"").encode(), 9)
+        return node.outgoing()[0][1]
+
+    ways = [(), ((Link.RADIO, 0),), ((Link.RADIO, 1),), ((Link.SSS, 2),), ((Link.RADIO, 0), (Link.RADIO, 0))]
+    assert len({hello(*way) for way in ways}) == len(ways)
+
+
+def test_what_is_due_happens_before_what_comes() -> None:
+    node = Controller(DEPLOYMENT.image(3))
+    node.receive(Link.CPU, Frame(4, 3, b"").encode(), 0)
+    node.outgoing()
+    node.receive(Link.CPU, Frame(2, 3, b"").encode(), 7_000)
+    assert [frame_of(data).target for _, data in node.outgoing()] == [4, 2]
+
+
+def test_malformed_handshake_message_ends_the_handshake_with_one_alert() -> None:
+    world = World.of(3, 4)
+    world.judge = lambda _medium, frame: not is_flight(4, frame, 3)
+    world.cpu(3, 4, b"message")
+    flight = bytearray(world.sent[-1][2].payload)
+    flight[13 + 9] = 0xFF  # the fragment would be longer than its message
+    before = len(world.sent)
+    world.inject(3, Link.RADIO, Frame(3, 4, bytes(flight)).encode())
+    assert [(f.source, f.payload[0]) for _, _, f in world.sent[before:]] == [(3, 21)]
+    assert world.nodes[3].state == "IDLE"

@@ -14,6 +14,7 @@ from reference.frame import Frame
 from reference.image import Image, ProvisioningError, parse_image
 
 GOOD = DEPLOYMENT.image(3)
+DER_CA = DEPLOYMENT.authority.certificate
 
 
 def sealed(data: bytes) -> bytes:
@@ -52,6 +53,8 @@ def test_layout() -> None:
         (patched(12, b"\x01\x10"), "length"),
         (patched(18, b"\xff\xff"), "length"),
         (patched(24, b"\x2f\x00"), "length"),
+        (patched(12, b"\x01\x10" + GOOD[16:18] + struct.pack("<H", 4_097 - len(GOOD) + len(DER_CA))), "length"),
+        (patched(22, struct.pack("<HH", len(DEPLOYMENT.credentials(3).key) + 1, 47)), "length"),
         (GOOD[:12], "length"),
         (GOOD[:-1] + bytes([GOOD[-1] ^ 1]), "crc"),
         (GOOD[:-30], "crc"),
@@ -104,6 +107,9 @@ def test_cn_pattern_is_a_setting() -> None:
     world.cpu(3, 4, b"message")
     assert world.messages(4) == [(3, b"message")]
     assert world.request(3, 0) == 0
+    assert world.request(4, 0) == 0
+    world.cpu(3, 4, b"runtime names are plain")
+    assert world.messages(4)[-1] == (3, b"runtime names are plain")
 
 
 def test_image_must_fit() -> None:

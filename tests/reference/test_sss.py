@@ -10,8 +10,8 @@ from memory_world import DEPLOYMENT, FOREIGN, World, frame_of
 from model.alphabet import Link
 from reference.controller import Controller
 from reference.credentials import Credentials, Peer
-from reference.deployment import VALID_TO, Deployment
-from reference.dtls import AES_128, Kind, Session
+from reference.deployment import VALID_FROM, VALID_TO, Deployment
+from reference.dtls import AES_128, Happening, Kind, Session
 from reference.frame import Frame
 from reference.randomness import Drbg
 from reference.records import split
@@ -31,7 +31,11 @@ def test_register_send_deregister() -> None:
     assert world.messages(4)[1:] == [(3, b"both registered")]
     assert world.request(3, 1) == 1
     assert not world.nodes[3].registered
+    assert world.request(3, 1) == -1, "not registered any more"
     assert world.request(4, 1) == 1
+    assert world.sss is not None
+    assert world.sss.deadline() is None
+    assert [f.payload[0] for _, medium, f in world.sent if medium == "sss"][-2:] == [21, 21]
     world.cpu(4, 3, b"both not")
     assert world.messages(3)[-1] == (4, b"both not")
 
@@ -257,6 +261,7 @@ def test_sss_refuses_strangers(credentials: Credentials) -> None:
     assert world.now == 0
     assert world.sss is not None
     assert world.sss.registered == set()
+    assert world.sss.deadline() is None
 
 
 @pytest.mark.parametrize(
@@ -294,6 +299,8 @@ def test_sss_judges_dates_and_devices_do_not() -> None:
     world.sss = Sss(DEPLOYMENT, seed=b"sss", epoch=VALID_TO - timedelta(seconds=10))
     assert world.request(3, 0) == 0
     world.now = 10_001
+    assert world.request(4, 0) == -1
+    world.sss = Sss(DEPLOYMENT, seed=b"sss", epoch=VALID_FROM - timedelta(seconds=11))
     assert world.request(4, 0) == -1
     world.nodes[3]._runtime = None
     world.cpu(3, 4, b"no clock")
@@ -378,24 +385,82 @@ def test_session_without_request_times_out() -> None:
     assert sss.deadline() is None
 
 
-def test_request_may_come_in_pieces_and_no_longer_than_4_bytes() -> None:
-    for pieces, op in (((b"\x03", b"\x00\x00", b"\x00"), 0), ((b"\x03\x00\x00\x00\x00",), -1)):
-        sss = Sss(DEPLOYMENT, seed=b"sss")
-        client = Session(DEPLOYMENT.credentials(3), Peer("1"), Drbg(b"client"))
-        client.start(0)
-        received = b""
-        for _ in range(8):
-            for datagram in client.outgoing:
-                sss.receive(0, Frame(1, 3, datagram).encode(), 0)
-            client.outgoing.clear()
-            for _, data in sss.outgoing():
-                for record in split(frame_of(data).payload):
-                    happening = client.receive(record, 0)
-                    received += happening.data
-                    if happening.kind is Kind.ESTABLISHED:
-                        for piece in pieces:
-                            client.write(piece)
-        assert int.from_bytes(received[2:4], "little", signed=True) == op
+def talk(sss: Sss, *pieces: bytes, lose: int = -1) -> list[Happening]:
+    """What a client of our own hears that says these pieces once the handshake is complete, one of them lost."""
+    client = Session(DEPLOYMENT.credentials(3), Peer("1"), Drbg(b"client"))
+    client.start(0)
+    heard = []
+    for _ in range(10):
+        for datagram in client.outgoing:
+            sss.receive(0, Frame(1, 3, datagram).encode(), 0)
+        client.outgoing.clear()
+        for _, data in sss.outgoing():
+            for record in split(frame_of(data).payload):
+                heard.append(client.receive(record, 0))
+                if heard[-1].kind is Kind.ESTABLISHED:
+                    for piece in pieces:
+                        client.write(piece)
+                    if lose >= 0:
+                        del client.outgoing[lose - len(pieces)]
+    return [h for h in heard if h.kind is not Kind.NOTHING]
+
+
+def test_request_may_come_in_pieces() -> None:
+    heard = talk(Sss(DEPLOYMENT, seed=b"sss"), b"\x03", b"\x00\x00", b"\x00")
+    assert [h.kind for h in heard] == [Kind.ESTABLISHED, Kind.DATA]
+    assert heard[1].data[:4] == b"\x03\x00\x00\x00"
+
+
+def test_request_of_more_than_4_bytes_is_refused() -> None:
+    heard = talk(Sss(DEPLOYMENT, seed=b"sss"), b"\x03\x00\x00\x00\x00")
+    assert heard[1].data == b"\x03\x00\xff\xff" + bytes(6)
+
+
+def test_only_one_response() -> None:
+    heard = talk(Sss(DEPLOYMENT, seed=b"sss"), b"\x03\x00\x00\x00", b"\x03\x00\x00\x00")
+    assert [h.kind for h in heard] == [Kind.ESTABLISHED, Kind.DATA]
+
+
+def test_gap_in_a_request_closes() -> None:
+    sss = Sss(DEPLOYMENT, seed=b"sss")
+    heard = talk(sss, b"\x03\x00\x00\x00", b"\x03\x00\x00\x00", lose=0)
+    assert [h.kind for h in heard] == [Kind.ESTABLISHED, Kind.CLOSED]
+    assert sss.registered == set()
+    assert sss.deadline() is None
+
+
+def test_frames_for_others_or_in_other_names_are_dropped() -> None:
+    world = World.of(3)
+    sss = world.sss
+    assert sss is not None
+    lost: list[Frame] = []
+
+    def judge(_medium: str, frame: Frame) -> bool:
+        if frame.source == 3:
+            lost.append(frame)
+        return len(lost) < 4
+
+    world.judge = judge
+    world.request(3, 0)
+    assert sss.deadline() == 60_000
+    for target, source in ((1, 4), (2, 3), (3, 3)):
+        sss.receive(3, Frame(target, source, lost[3].payload).encode(), 0)
+        assert sss.outgoing() == []
+    sss.receive(3, lost[3].encode(), 0)
+    assert len(sss.outgoing()) == 1
+
+
+def test_controller_takes_frames_of_the_sss_for_itself_only() -> None:
+    world = World.of(3)
+    world.judge = lambda _medium, frame: frame.source == 3
+    world.request(3, 0)
+    verify = world.sent[-1][2].payload
+    for target, source in ((3, 4), (4, 1), (0, 1)):
+        world.inject(3, Link.SSS, Frame(target, source, verify).encode())
+        world.inject(3, Link.RADIO, Frame(target, source, verify).encode())
+    assert len(world.sent) == 2
+    world.inject(3, Link.SSS, Frame(3, 1, verify).encode())
+    assert len(world.sent) > 2
 
 
 def test_frames_before_talking_to_the_sss_do_not_count() -> None:
