@@ -13,6 +13,7 @@
 #include "session.h"
 #include "text.h"
 
+#include <mbedtls/md.h>
 #include <mbedtls/memory_buffer_alloc.h>
 #include <mbedtls/platform_util.h>
 #include <string.h>
@@ -70,8 +71,7 @@ static struct {
     int16_t op;
 } answer;
 
-/* --- set-up, tear-down ---------------------------------------------------------------------------------------------
- */
+/* --- set-up, tear-down ------------------------------------------------------------------------------------- */
 
 static const char *set_up(void) {
     size_t room;
@@ -80,8 +80,9 @@ static const char *set_up(void) {
     if (wrong != NULL) {
         return wrong;
     }
-    if (rng_init(provisioning.seed) != 0) {
-        return "rng";
+    int error = rng_init(provisioning.seed);
+    if (error != 0) {
+        return error == MBEDTLS_ERR_MD_ALLOC_FAILED ? "memory" : "rng";
     }
     credentials_init(&provisioning.set, provisioning.id);
     static const char *const names[] = {
@@ -139,8 +140,7 @@ void dtls_fatal_error(const char *name) {
     dtls_teardown();
 }
 
-/* --- small questions -----------------------------------------------------------------------------------------------
- */
+/* --- small questions --------------------------------------------------------------------------------------- */
 
 uint16_t dtls_own_id(void) {
     return provisioning.id;
@@ -164,8 +164,7 @@ static bool unanswered(void) {
     return state == DTLS_SENDING_MESSAGE && !session_answered();
 }
 
-/* --- the end of a session ------------------------------------------------------------------------------------------
- */
+/* --- the end of a session ---------------------------------------------------------------------------------- */
 
 static void end_session(void) {
     if (own.aside && unproved()) {
@@ -211,8 +210,7 @@ static void close_and_fail(void) {
     fail();
 }
 
-/* --- handshakes ----------------------------------------------------------------------------------------------------
- */
+/* --- handshakes -------------------------------------------------------------------------------------------- */
 
 /** The handshake is complete; the records that follow are numbered from here (SES-8). */
 static void establish(void) {
@@ -285,8 +283,7 @@ void dtls_preempt(void) {
     }
 }
 
-/* --- hellos (SES-6, SES-9, pinned 4) -------------------------------------------------------------------------------
- */
+/* --- hellos (SES-6, SES-9, pinned 4) ----------------------------------------------------------------------- */
 
 static void serve(uint16_t source, const struct hello *hello) {
     end_session();
@@ -325,8 +322,7 @@ static void take_hello(uint16_t source, const struct hello *hello) {
     }
 }
 
-/* --- records after the handshake -----------------------------------------------------------------------------------
- */
+/* --- records after the handshake --------------------------------------------------------------------------- */
 
 /** The response may be complete with the data that just came (SES-4, pinned 8). */
 static void judge_response(void) {
@@ -410,8 +406,7 @@ static void take_record(const struct record *record) {
     }
 }
 
-/* --- what comes in, and the clock ----------------------------------------------------------------------------------
- */
+/* --- what comes in, and the clock -------------------------------------------------------------------------- */
 
 /** The records of a datagram, each by itself, until the session is over. */
 static void take_datagram(const uint8_t *datagram, size_t length) {

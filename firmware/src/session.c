@@ -41,8 +41,7 @@ void session_init(uint16_t id, uint16_t suite) {
     suites[1] = 0;
 }
 
-/* --- what Mbed TLS calls -------------------------------------------------------------------------------------------
- */
+/* --- what Mbed TLS calls ----------------------------------------------------------------------------------- */
 
 static int send_datagram(void *unused, const unsigned char *bytes, size_t length) {
     (void)unused;
@@ -108,8 +107,7 @@ static int cookie_was_checked(void *unused, const unsigned char *cookie, size_t 
     return 0;
 }
 
-/* --- begin and end -------------------------------------------------------------------------------------------------
- */
+/* --- begin and end ----------------------------------------------------------------------------------------- */
 
 static int set_up(enum session_role role) {
     int error =
@@ -171,8 +169,7 @@ void session_end(void) {
     early_length = 0;
 }
 
-/* --- handshake -----------------------------------------------------------------------------------------------------
- */
+/* --- handshake --------------------------------------------------------------------------------------------- */
 
 enum session_standing session_step(void) {
     int error;
@@ -254,8 +251,7 @@ bool session_answered(void) {
     return ssl.MBEDTLS_PRIVATE(state) >= MBEDTLS_SSL_CLIENT_CERTIFICATE;
 }
 
-/* --- records -------------------------------------------------------------------------------------------------------
- */
+/* --- records ----------------------------------------------------------------------------------------------- */
 
 uint64_t session_top(void) {
     return ssl.MBEDTLS_PRIVATE(in_window_top);
