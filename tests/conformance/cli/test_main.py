@@ -53,7 +53,8 @@ def test_a_terminal_without_unicode_gets_all_the_same(tmp_path: Path) -> None:
 def test_the_real_campaign_and_a_replay_of_its_trace(scewl, tmp_path: Path) -> None:
     """The other tests stand in for `conformance.campaign`; this one says that it still is what they take it for."""
     ended = scewl("conform", "register", "--target", "reference", "--json", "--out", tmp_path)
-    assert (ended.code, json.loads(ended.out)["verdict"]) == (0, "PASS")
+    data = json.loads(ended.out)
+    assert (ended.code, data["verdict"], [case["case"] for case in data["cases"]]) == (0, "PASS", ["register"])
     for name in ("index.html", "junit.xml", "report.json", "register.jsonl", "register.pcapng"):
         assert (tmp_path / name).stat().st_size > 0
     ended = scewl("replay", tmp_path / "register.jsonl", "--out", tmp_path / "again")

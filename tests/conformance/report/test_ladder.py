@@ -131,14 +131,16 @@ def test_svg_stays_inside_its_box(frames: list[LadderFrame]) -> None:
 
 def test_svg_breaks_what_is_wider_than_its_arrow() -> None:
     label = "ServerHello, Certificate, ServerKeyExchange, CertificateRequest, ServerHelloDone"
-    root = ET.fromstring(svg_ladder(lay_out([LadderFrame(0, 0, "radio", 11, 10, label, 1, note="retransmission")], 10)))
+    root = ET.fromstring(
+        svg_ladder(lay_out([LadderFrame(0, 0, "radio", 11, 10, label, 1, note="retransmission after 7 s")], 10))
+    )
     (rung,) = [group for group in root.iter(f"{SVG}g") if "rung" in group.get("class", "")]
     one, two = (int(lane.find(f"{SVG}line").get("x1")) for lane in root.findall(f"{SVG}g[@class]")[:2])
     lines = [text for text in rung.iter(f"{SVG}text") if text.get("class") != "time"]
     assert len(lines) > 2
     assert all(len("".join(text.itertext())) * 7.2 < abs(two - one) for text in lines)
     in_order = sorted(lines, key=lambda text: int(text.get("y")))
-    assert " ".join("".join(text.itertext()).strip() for text in in_order) == f"{label} retransmission"
+    assert " ".join("".join(text.itertext()).strip() for text in in_order) == f"{label} retransmission after 7 s"
 
 
 def test_svg_escapes_labels() -> None:
