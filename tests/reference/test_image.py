@@ -53,7 +53,7 @@ def test_layout() -> None:
         (patched(12, b"\x01\x10"), "length"),
         (patched(18, b"\xff\xff"), "length"),
         (patched(24, b"\x2f\x00"), "length"),
-        (patched(12, b"\x01\x10" + GOOD[16:18] + struct.pack("<H", 4_097 - len(GOOD) + len(DER_CA))), "length"),
+        (patched(12, b"\x01\x10" + GOOD[14:18] + struct.pack("<H", 4_097 - len(GOOD) + len(DER_CA))), "length"),
         (patched(22, struct.pack("<HH", len(DEPLOYMENT.credentials(3).key) + 1, 47)), "length"),
         (GOOD[:12], "length"),
         (GOOD[:-1] + bytes([GOOD[-1] ^ 1]), "crc"),
