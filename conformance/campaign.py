@@ -93,6 +93,7 @@ def run_campaign(
     """
     if profile not in PROFILES:
         raise HarnessError(f"no profile {profile}; there are {', '.join(PROFILES)}")
+    _forget(out)
     work = [Job(p, target, firmware, profile, seed, out) for p in purposes]
     if work:
         work[0].make_target().close()
@@ -122,6 +123,18 @@ def _run_all(work: Sequence[Job], jobs: int) -> Iterator[CaseResult]:
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _forget(out: Path) -> None:
+    """Remove the traces and captures that the report in `out` names: they would look like this run's."""
+    try:
+        earlier = Report.load(out / "report.json")
+    except (OSError, ValueError):
+        return
+    for case in earlier.cases:
+        for name in (case.trace, case.capture):
+            if name and Path(name).name == name:
+                (out / name).unlink(missing_ok=True)
 
 
 def _firmware(path: Path) -> dict[str, Any]:

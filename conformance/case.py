@@ -26,8 +26,6 @@ from model.verdict import Verdict
 TRACE_VERSION = 1
 IDLE_LIMIT = 1_200_000
 """Virtual milliseconds within which every device must have come to rest."""
-LAST_FRAMES = 12
-"""Frames that are shown as evidence."""
 
 
 @dataclass
@@ -84,11 +82,11 @@ class Case:
         except HarnessError as error:
             verdict, reason, evidence = Verdict.ERROR, error.what, list(error.evidence)
         wall = time.perf_counter() - began
-        if verdict is not Verdict.PASS:
-            evidence = [*evidence, *self._last_frames()]
         result = CaseResult(
             case=self.purpose.id,
             title=self.purpose.title,
+            about=self.purpose.about.strip(),
+            iut=self.purpose.iut,
             target=self._target.name,
             profile=self.profile,
             requirements=list(self.purpose.requirements),
@@ -267,14 +265,6 @@ class Case:
             if not (s.towards and s.fate == "lost")
         ]
 
-    def _last_frames(self) -> list[str]:
-        frames = self.lab.sightings[-LAST_FRAMES:]
-        return ["last frames:"] * bool(frames) + [
-            f"{s.time:>8} ms  {s.link.name.lower():5} {'->' if s.towards else '<-'} {s.label}"
-            + ("" if s.fate == "delivered" else f" ({s.fate})")
-            for s in frames
-        ]
-
 
 def request(dev: int, op: int) -> bytes:
     """A registration request, which is also the form of the CPU's answer (protocol page, section 6)."""
@@ -297,6 +287,8 @@ def _unstarted(purpose: Purpose, profile: str, error: HarnessError) -> CaseResul
     return CaseResult(
         case=purpose.id,
         title=purpose.title,
+        about=purpose.about.strip(),
+        iut=purpose.iut,
         target="",
         profile=profile,
         requirements=list(purpose.requirements),

@@ -64,6 +64,10 @@ class CaseResult:
     case: str
     """Id of the purpose; unique in a run."""
     title: str
+    about: str
+    """The purpose in a few sentences; may be empty."""
+    iut: int
+    """SCEWL id of the SED under test."""
     target: str
     profile: str
     requirements: list[str]

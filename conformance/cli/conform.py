@@ -172,6 +172,8 @@ def _missing(target: str, profile: str, count: int) -> CaseResult:
     return CaseResult(
         case="interrupted",
         title="The run was interrupted",
+        about="",
+        iut=0,
         target=target,
         profile=profile,
         requirements=[],

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from conformance.report.ladder import around, iut_of, lay_out, seconds, text_ladder
+from conformance.report.ladder import around, lay_out, seconds, text_ladder
 from conformance.report.requirements import Requirement, describe
 from conformance.results import CaseResult, Divergence, Report
 from model.verdict import Verdict
@@ -133,8 +133,7 @@ def _ladder_lines(case: CaseResult, style: Style, count: int) -> Iterator[str]:
     step = case.divergence.step if case.divergence is not None else None
     shown = around(case.ladder, step, count)
     yield f"  frames ({len(shown)} of {len(case.ladder)}):" if len(shown) < len(case.ladder) else "  frames:"
-    # The IUT is told from the whole run: a few frames alone may not tell it.
-    ladder = lay_out(shown, iut_of(case.ladder))
+    ladder = lay_out(shown, case.iut)
     yield from text_ladder(ladder, width=style.width, mark=step, ascii_only=style.ascii_only)
 
 

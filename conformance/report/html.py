@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from conformance.report.console import deadline_text, summary, worst_first
-from conformance.report.ladder import around, iut_of, lay_out, seconds, svg_ladder
+from conformance.report.ladder import around, lay_out, seconds, svg_ladder
 from conformance.report.requirements import Requirement
 from conformance.results import CaseResult, Report
 from model.verdict import Verdict
@@ -99,7 +99,7 @@ def _case(case: CaseResult, known: Mapping[str, Requirement], *, is_open: bool) 
         "deadlines": " or ".join(dict.fromkeys(map(deadline_text, diff.allowed_deadlines))) if diff is not None else "",
         "deadline_wrong": diff is not None and diff.observed_deadline not in diff.allowed_deadlines,
         "broken": [_rule(rule, known) for rule in (diff.requirements if diff is not None else case.requirements)],
-        "ladder": Markup(svg_ladder(lay_out(shown, iut_of(case.ladder)), mark=step, title=f"Frames of {case.case}"))
+        "ladder": Markup(svg_ladder(lay_out(shown, case.iut), mark=step, title=f"Frames of {case.case}"))
         if shown
         else "",
         "shown": len(shown),

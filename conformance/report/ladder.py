@@ -7,8 +7,7 @@ the FAA, the SSS, and the bare radio, where broadcasts end and injected frames b
 from __future__ import annotations
 
 import textwrap
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -55,24 +54,12 @@ class Ladder:
     rungs: tuple[Rung, ...]
 
 
-def iut_of(frames: Iterable[LadderFrame]) -> int | None:
-    """The id of the SED under test: the party that most frames have at one end. None if no frame tells.
-
-    The SSS wire has one SED only, and a radio frame that the IUT sent or got has it at one end.
-    """
-    votes: Counter[int] = Counter()
-    for frame in frames:
-        votes.update(end for end in {frame.source, frame.target} if end > FAA_ID)
-    return max(votes, key=lambda sed: (votes[sed], -sed), default=None)
-
-
-def lay_out(frames: Sequence[LadderFrame], iut: int | None = None) -> Ladder:
-    """Place frames on lanes. `iut` is the id of the SED under test; without it, `iut_of(frames)`."""
-    iut = iut_of(frames) if iut is None else iut
+def lay_out(frames: Sequence[LadderFrame], iut: int) -> Ladder:
+    """Place frames on lanes. `iut` is the id of the SED under test."""
     ends = [_ends(frame, iut) for frame in frames]
     used = {lane for pair in ends for lane in pair} | {_IUT}
     order = sorted(used, key=_rank)
-    lanes = tuple(f"SED {iut} (IUT)" if lane == _IUT and iut is not None else str(lane) for lane in order)
+    lanes = tuple(f"SED {iut} (IUT)" if lane == _IUT else str(lane) for lane in order)
     rungs = []
     before: int | None = None
     for frame, (start, end) in zip(frames, ends, strict=True):
@@ -95,7 +82,7 @@ def seconds(milliseconds: int) -> str:
     return f"{whole}.{rest:03}"
 
 
-def _ends(frame: LadderFrame, iut: int | None) -> tuple[str, str]:
+def _ends(frame: LadderFrame, iut: int) -> tuple[str, str]:
     if frame.link == "cpu":
         return (_CPU, _IUT) if frame.source == BROADCAST else (_IUT, _CPU)
     if frame.link == "sss":
@@ -107,9 +94,11 @@ def _ends(frame: LadderFrame, iut: int | None) -> tuple[str, str]:
     return start, _party(frame.target, iut)
 
 
-def _party(scewl_id: int, iut: int | None) -> str:
-    if scewl_id == iut:
-        return _IUT
+def _party(scewl_id: int, iut: int) -> str:
+    return _IUT if scewl_id == iut else _name(scewl_id)
+
+
+def _name(scewl_id: int) -> str:
     return {BROADCAST: _RADIO, SSS_ID: _SSS, FAA_ID: "FAA"}.get(scewl_id, f"SED {scewl_id}")
 
 
@@ -123,7 +112,7 @@ def _rank(lane: str) -> tuple[int, int]:
 def _tags(frame: LadderFrame) -> tuple[str, ...]:
     tags = [] if frame.fate == "delivered" else [frame.fate]
     if frame.fate == "injected":
-        tags = [f"injected as {_party(frame.source, None)}"]
+        tags = [f"injected as {_name(frame.source)}"]
     if frame.link == "radio" and frame.target == BROADCAST:
         tags.append("broadcast")
     if frame.note and frame.note not in tags:

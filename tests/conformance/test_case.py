@@ -67,7 +67,7 @@ class TestCaught:
         assert result.divergence.observed == []
         assert result.divergence.allowed == [["hello(to=11)"]]
         assert "SES-2" in result.divergence.requirements
-        assert result.evidence
+        assert result.ladder[-1].label == "message, 16 B"
 
     def test_a_frame_twice(self) -> None:
         result = judged("deregister-unregistered", lambda r: replace(r, chunks=r.chunks + r.chunks[-1:]))
@@ -188,6 +188,19 @@ def test_a_campaign_leaves_traces_captures_and_the_same_report_whatever_the_jobs
         for suffix in ("jsonl", "pcapng"):
             one, other = (tmp_path / d / f"{name}.{suffix}" for d in "12")
             assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_campaign_removes_what_its_predecessor_left_and_nothing_else(tmp_path: Path) -> None:
+    report, _ = run_some(tmp_path, ["register", "absent-peer"], 1)
+    (tmp_path / "report.json").write_text(report.to_json())
+    (tmp_path / "mine.jsonl").write_text("keep")
+    run_some(tmp_path, ["register"], 1)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "mine.jsonl",
+        "register.jsonl",
+        "register.pcapng",
+        "report.json",
+    ]
 
 
 def test_a_trace_is_replayed_byte_for_byte(tmp_path: Path) -> None:

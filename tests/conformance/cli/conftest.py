@@ -70,6 +70,8 @@ class Campaign:
         return CaseResult(
             case=name,
             title=name.title(),
+            about="",
+            iut=10,
             target="reference",
             profile="hardened",
             requirements=["SES-9"],

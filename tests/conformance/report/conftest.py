@@ -45,6 +45,8 @@ def make_case(name: str, verdict: Verdict, requirements: list[str], reason: str 
     fields: dict[str, object] = {
         "case": name,
         "title": f"Title of {name}",
+        "about": f"What {name} is for.",
+        "iut": 10,
         "target": "reference",
         "profile": "hardened",
         "requirements": requirements,

@@ -8,7 +8,7 @@ import pytest
 from conformance.report import console
 from conformance.report.console import Style, details, progress_line, summary, table, worst_first
 from conformance.report.requirements import load_requirements
-from conformance.results import LadderFrame, Report
+from conformance.results import Report
 from model.verdict import Verdict
 
 PLAIN = Style()
@@ -139,15 +139,6 @@ def test_lines_keep_to_the_width(report: Report) -> None:
         case.reproduce = ""  # to be copied, so never cut
         lines = list(details(case, load_requirements(), Style(width=72)))
         assert max(map(len, lines)) <= 72, max(lines, key=len)
-
-
-def test_the_iut_is_told_from_the_whole_run(report: Report) -> None:
-    """The last frames alone could be those of either end."""
-    case = report.cases[0]
-    case.ladder = [LadderFrame(0, 0, "cpu", 0, 10, "message", 1)]
-    case.ladder += [LadderFrame(n, n, "radio", 9, 10, "ClientHello", 1) for n in range(1, 20)]
-    heading = next(line for line in details(case, {}, PLAIN) if "time (s)" in line)
-    assert heading.split()[2:] == ["SED", "10", "SED", "9"]
 
 
 def test_the_order_of_words_covers_every_verdict() -> None:

@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from conformance.report.ladder import around, iut_of, lay_out, seconds, svg_ladder, text_ladder
+from conformance.report.ladder import around, lay_out, seconds, svg_ladder, text_ladder
 from conformance.results import LadderFrame, Report
 
 LOST = "\N{BOX DRAWINGS LIGHT DIAGONAL CROSS}"
@@ -26,7 +26,7 @@ def ends(*frames: LadderFrame, iut: int | None = 10) -> list[tuple[str, str]]:
 
 
 def test_text_is_drawn_like_this(frames: list[LadderFrame]) -> None:
-    assert text_ladder(lay_out(frames), width=110, mark=8) == [
+    assert text_ladder(lay_out(frames, 10), width=110, mark=8) == [
         "   time (s)     CPU     SED 10   SED 11    FAA      SSS     radio",
         "      0.000      ├───────▶│        │        │        │        │     message for 11, 16 B",
         "                 │        ├───────▶│        │        │        │     ClientHello",
@@ -48,7 +48,7 @@ def test_text_is_drawn_like_this(frames: list[LadderFrame]) -> None:
 @pytest.mark.parametrize("width", [60, 72, 100, 140])
 def test_text_keeps_to_its_width(frames: list[LadderFrame], width: int) -> None:
     for ascii_only in (False, True):
-        lines = text_ladder(lay_out(frames), width=width, ascii_only=ascii_only)
+        lines = text_ladder(lay_out(frames, 10), width=width, ascii_only=ascii_only)
         assert len(lines) == len(frames) + 1
         assert max(map(len, lines)) <= width
         assert "retr" in "".join(lines) or width < 100
@@ -74,14 +74,7 @@ def test_who_sends_and_who_gets() -> None:
 def test_lanes_stand_in_the_order_of_the_bus() -> None:
     frames = [frame("radio", 100, 10), frame("radio", 11, 10), frame("radio", 2, 0), frame("sss", 1, 10)]
     frames.append(frame("radio", 10, 0))
-    assert lay_out(frames).lanes == ("SED 10 (IUT)", "SED 11", "SED 100", "FAA", "SSS", "radio")
-
-
-def test_the_iut_is_at_one_end_of_most_frames(frames: list[LadderFrame]) -> None:
-    assert iut_of(frames) == 10
-    assert iut_of([]) is None
-    assert iut_of([frame("radio", 2, 0)]) is None
-    assert lay_out([]).lanes == ("IUT",)
+    assert lay_out(frames, 10).lanes == ("SED 10 (IUT)", "SED 11", "SED 100", "FAA", "SSS", "radio")
 
 
 def test_a_frame_to_its_own_sender_is_drawn() -> None:
@@ -104,7 +97,7 @@ def test_seconds_are_exact() -> None:
 
 
 def test_svg_holds_every_frame_and_no_style(frames: list[LadderFrame]) -> None:
-    text = svg_ladder(lay_out(frames), mark=8, title="A <title>")
+    text = svg_ladder(lay_out(frames, 10), mark=8, title="A <title>")
     root = ET.fromstring(text)
     rungs = [group for group in root.iter(f"{SVG}g") if "rung" in group.get("class", "")]
     assert len(rungs) == len(frames)
@@ -122,7 +115,7 @@ def test_svg_holds_every_frame_and_no_style(frames: list[LadderFrame]) -> None:
 
 
 def test_svg_stays_inside_its_box(frames: list[LadderFrame]) -> None:
-    root = ET.fromstring(svg_ladder(lay_out(frames * 4)))
+    root = ET.fromstring(svg_ladder(lay_out(frames * 4, 10)))
     _, _, width, height = map(int, root.get("viewBox").split())
     for node in root.iter():
         for name, limit in (("x", width), ("x1", width), ("x2", width), ("y", height), ("y1", height), ("y2", height)):
@@ -145,5 +138,5 @@ def test_svg_breaks_what_is_wider_than_its_arrow() -> None:
 
 def test_svg_escapes_labels() -> None:
     hostile = LadderFrame(0, 0, "radio", 11, 10, "<b>&", 1, fate='x" onload="', note="<i>")
-    root = ET.fromstring(svg_ladder(lay_out([hostile])))
+    root = ET.fromstring(svg_ladder(lay_out([hostile], 10)))
     assert not list(root.iter(f"{SVG}b")) and not [n for n in root.iter() if n.get("onload")]
