@@ -87,18 +87,17 @@ def test_damaged_traffic_does_no_lasting_harm(bench: Bench, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_noise_on_every_link_does_no_lasting_harm(bench: Bench, seed: int) -> None:
+def test_noise_on_every_link_has_no_effect(bench: Bench, seed: int) -> None:
     chance = random.Random(seed)
-    for _ in range(60):
-        link = chance.choice((Link.RADIO, Link.SSS))
-        noise = chance.choice((b"", b"S", b"SC", b"SSC")) + chance.randbytes(chance.randrange(40))
-        whole = Frame(ME, chance.randrange(20), chance.choice((b"\x16\xfe\xfd", b"")) + noise).encode()
-        bench.give(link, chance.choice((noise, whole)))
-    # A frame cut short swallows what follows; zeros up to the longest length end it, and belong to nothing themselves.
-    bench.give(Link.RADIO, bytes(0x1_0008))
-    bench.advance(BOUND_MS)
-    assert bench.deadline is None
+    for _ in range(40):
+        payload = chance.choice((b"\x16\xfe\xfd", b"")) + chance.randbytes(
+            chance.choice((0, 20, 60, 1_000, 1_001, 6_000))
+        )
+        frame = Frame(ME, chance.choice((1, LOW, PEER, 12)), payload).encode()
+        if chance.random() < 0.3:  # cut short, or out of step; what it swallows of the zeros is nobody's
+            frame = frame[chance.randrange(3) : chance.randrange(len(frame))] + bytes(len(frame))
+        bench.give(chance.choice((Link.RADIO, Link.SSS)), frame)
+    assert (bench.heard, bench.radio, bench.wire, bench.deadline) == ([], [], [], None)
     assert bench.debug == [f"scewl: ready: id={ME}"]
-    bench.heard.clear()
     bench.peer_cpu(LOW, ME, b"still in service")
     assert bench.heard == [Frame(ME, LOW, b"still in service")]
