@@ -79,8 +79,7 @@ class Controller:
     def _prepare(self, sed_id: int, provisioning: Credentials, seed: bytes, suite: int, cn_pattern: str) -> None:
         self.sed_id = sed_id
         self.state = State.IDLE
-        self.counters: Counter[str] = Counter()
-        """What was dropped without a trace on any link: `cpu-other`, `hello`, `record`, `start`."""
+        self._dropped: Counter[str] = Counter()
         self._suite, self._cn_pattern = suite, cn_pattern
         self._provisioning = provisioning
         self._runtime: Credentials | None = None
@@ -109,6 +108,17 @@ class Controller:
     def registered(self) -> bool:
         """Whether the runtime set is in force (CRT-3)."""
         return self._runtime is not None
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What was dropped without a trace on any link.
+
+        `cpu-other`: CPU frames for nobody (FRM-6); `hello`, `record`: of no session; `start`: sessions that could not
+        be set up; `oversize`: frames (FRM-2); `skipped`: bytes that belonged to no frame (FRM-1).
+        """
+        readers = (self._cpu, *self._wires.values())
+        counts = {name: self._dropped[name] for name in ("cpu-other", "hello", "record", "start")}
+        return counts | {"oversize": sum(r.oversize for r in readers), "skipped": sum(r.skipped for r in readers)}
 
     def receive(self, link: Link, data: bytes, now: int) -> None:
         """Take bytes of a stream, frames or parts of them; what is due at `now` happens first. Never raises."""
@@ -165,7 +175,7 @@ class Controller:
             elif frame.source == self._peer:
                 self._take_record(record, now)
             else:
-                self.counters["record"] += 1  # of no session, or of the one with the SSS on the other link (SES-5)
+                self._dropped["record"] += 1  # of no session, or of the one with the SSS on the other link (SES-5)
             self._settle(now)
 
     def _take_wire(self, frame: Frame, now: int) -> None:
@@ -176,7 +186,7 @@ class Controller:
                 self._take_record(record, now)
                 self._settle(now)
             else:
-                self.counters["record"] += 1  # SES-5
+                self._dropped["record"] += 1  # SES-5
 
     def _settle(self, now: int) -> None:
         """Do what happens by itself: resume the message put aside (SES-9), then see what the CPU's frame may do."""
@@ -218,7 +228,7 @@ class Controller:
         if frame.target == SSS_ID:
             self._open_request(frame.payload, now)
         elif frame.target in (BROADCAST, self.sed_id):
-            self.counters["cpu-other"] += 1  # FRM-6
+            self._dropped["cpu-other"] += 1  # FRM-6
         else:
             self._open_message(_Message(frame.target, frame.payload), now)
 
@@ -253,7 +263,7 @@ class Controller:
         """A ClientHello opens, repeats or replaces a session, asks for a cookie, or is dropped (SES-5, pinned 4)."""
         hello = records.client_hello(record)
         if hello is None:
-            self.counters["hello"] += 1
+            self._dropped["hello"] += 1
             return
         valid = self._cookies.is_valid(str(source).encode(), hello.cookie)
         idle, unproved = self.state is State.IDLE, self._is_unproved()
@@ -271,7 +281,7 @@ class Controller:
         elif valid and unproved and (source == self._peer or (self._session and self._session.timeouts)):
             self._serve(source, record, hello.random, now)  # the peer started over, or ADV-1
         else:
-            self.counters["hello"] += 1
+            self._dropped["hello"] += 1
 
     def _serve(self, source: int, record: Record, random: bytes, now: int) -> bool:
         """Feed a ClientHello to a fresh server; if it takes it, that server is the session from now on.
@@ -300,7 +310,7 @@ class Controller:
         try:
             return Session(runtime or self._provisioning, Peer(cn), self._drbg, suite=self._suite, server=jar)
         except (MemoryError, CredentialsError):
-            self.counters["start"] += 1
+            self._dropped["start"] += 1
             return None
 
     def _enter(self, session: Session, peer: int, state: State) -> None:

@@ -216,11 +216,22 @@ def _replace_time() -> None:
     slot = ctypes.c_void_p.from_address(address - known + slots[0])
     libc = ctypes.cast(ctypes.CDLL(None).time, ctypes.c_void_p).value
     base = address - known
+    if not _is_writable(base + slots[0]):
+        raise ImportError("libmbedtls's import slots are read-only: install python-mbedtls 2.10.1's own wheel")
     if slot.value != libc and not base <= (slot.value or 0) < base + len(
         image
     ):  # bound already, or still the lazy stub
         raise ImportError("libmbedtls's slot for time() holds something else: install python-mbedtls 2.10.1")
     slot.value = ctypes.cast(_time, ctypes.c_void_p).value
+
+
+def _is_writable(address: int) -> bool:
+    for line in Path("/proc/self/maps").read_text("ascii", "replace").splitlines():
+        span, mode = line.split()[:2]
+        start, end = (int(edge, 16) for edge in span.split("-"))
+        if start <= address < end:
+            return "w" in mode
+    return False
 
 
 def _imports(image: bytes, name: bytes, export: bytes) -> tuple[list[int], int]:

@@ -238,7 +238,18 @@ def test_cpu_frame_for_broadcast_or_own_id_is_dropped() -> None:
     world.cpu(3, 0, b"broadcast")
     world.cpu(3, 3, b"self")
     assert world.sent == []
-    assert world.nodes[3].counters["cpu-other"] == 2
+
+
+def test_what_is_dropped_is_counted() -> None:
+    world = World.of(3)
+    world.cpu(3, 0, b"broadcast")
+    world.inject(3, Link.CPU, b"junk" + Frame(4, 3, bytes(16_385)).encode())
+    world.inject(3, Link.RADIO, Frame(3, 4, bytes(1_001)).encode())
+    world.inject(3, Link.RADIO, Frame(3, 4, b"\x17\xfe\xfd" + bytes(10)).encode())
+    world.inject(3, Link.SSS, Frame(3, 1, b"\x16\xfe\xfd" + bytes(9) + b"\x01\x01").encode())
+    world.inject(3, Link.RADIO, Frame(3, 4, b"\x16\xfe\xfd" + bytes(9) + b"\x01\x01").encode())
+    counts = {"cpu-other": 1, "hello": 1, "record": 2, "start": 0, "oversize": 2, "skipped": 4}
+    assert world.nodes[3].counters == counts
 
 
 def test_frames_of_others_change_nothing() -> None:
@@ -301,6 +312,7 @@ def test_start_that_fails_returns_to_idle(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("reference.controller.Session", broken)
     world.cpu(3, 4, b"lost")
     assert world.request(3, 0) == -1
+    assert world.nodes[3].counters["start"] == 2
     assert world.states() == ["IDLE", "IDLE"]
     monkeypatch.undo()
     world.cpu(3, 4, b"next")

@@ -93,3 +93,33 @@ def test_altered_frames_of_a_real_session(changes: list[tuple[int, int, int, boo
     world.judge = lambda _medium, _frame: True
     world.cpu(3, 4, b"the next")
     assert world.messages(4)[-1] == (3, b"the next")
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(10, 12),
+            st.one_of(
+                st.binary(max_size=40),
+                st.builds(lambda s, p: Frame(1, s, p).encode(), st.sampled_from([0, 1, 2, 3, 4, 9]), payloads()),
+                st.builds(lambda s, p: Frame(1, s, p).encode()[:-1], st.sampled_from([3, 4, 9]), payloads()),
+            ),
+            st.sampled_from([0, 0, 0, 1, 7_000, 60_000]),
+        ),
+        max_size=25,
+    )
+)
+def test_any_bytes_on_other_wires_of_the_sss(sequence: list[tuple[int, bytes, int]]) -> None:
+    world = World.of(3)
+    assert world.sss is not None
+    for wire, data, wait in sequence:
+        world.now += wait
+        world.sss.receive(wire, data, world.now)
+    world.sss.outgoing()
+    assert world.request(3, 0) == 0
+    assert world.sss.registered == {3}
+    begun = world.now
+    world.run()
+    assert world.now - begun <= 225_000
+    assert world.sss.deadline() is None
