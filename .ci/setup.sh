@@ -10,7 +10,7 @@
 # Exit status: 0 ready; 1 not ready, and stderr says what is missing; 2 usage.
 set -euo pipefail
 
-cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 readonly LOGS=build/setup
 readonly WHEELS=build/wheels
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
@@ -117,14 +117,28 @@ install_packages() {
 
 # What the environment was made from. A checkout that was moved needs a new one, as its scripts hold absolute paths.
 fingerprint() {
-    { cat "requirements/$1.txt" pyproject.toml .ci/setup.sh && pwd -P; } | sha256sum | cut -d ' ' -f 1
+    { cat "requirements/$1.txt" pyproject.toml .ci/setup.sh && pwd; } | sha256sum | cut -d ' ' -f 1
 }
 
-is_current() { [[ -f .venv/setup-$1 && $(<".venv/setup-$1") == "$(fingerprint "$1")" ]] && .venv/bin/python -c '' 2>/dev/null; }
+# tox needs the wheels themselves, so the stage `test` is also over when these are gone.
+is_current() {
+    local stamps=(".venv/setup-$1") stamp
+    [[ $1 == run ]] || stamps+=("$WHEELS/complete")
+    for stamp in "${stamps[@]}"; do
+        [[ -f $stamp && $(<"$stamp") == "$(fingerprint "$1")" ]] || return 1
+    done
+    .venv/bin/python -c '' 2>/dev/null
+}
+
+# An environment of the right Python, whole, and made here: the scripts of one that was moved name its old place.
+is_usable() {
+    .venv/bin/python -c 'import sys, pip; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null &&
+        head -n 2 .venv/bin/pip | grep -qF "$PWD/.venv/bin/python"
+}
 
 make_venv() {
     local python
-    if ! [[ $(.venv/bin/python -c 'import sys; print(sys.prefix, sys.version_info[:2] in ((3, 11), (3, 12)))' 2>/dev/null) == "$PWD/.venv True" ]]; then
+    if ! is_usable; then
         python=$(find_python) || die "Python 3.11 or 3.12 with its venv module is needed and was not found; install one."
         rm -rf .venv
         logged venv "$python" -m venv .venv || die "$python could not make .venv."
@@ -140,7 +154,7 @@ make_venv() {
     # The lock of `test` contains that of `run`.
     fingerprint run >.venv/setup-run
     if [[ $1 == test ]]; then
-        fingerprint test >.venv/setup-test
+        fingerprint test | tee .venv/setup-test >"$WHEELS/complete"
     fi
 }
 
