@@ -171,7 +171,7 @@ static void end_session(void) {
         own.may_yield = false; /* pinned 5 */
     }
     if (state == DTLS_TALKING_TO_SSS) {
-        mbedtls_platform_zeroize(incoming, session.have); /* REG-6: it may have held a key */
+        mbedtls_platform_zeroize(incoming, sizeof incoming); /* REG-6: a key may have come */
     }
     session_end();
     memset(&session, 0, sizeof session);
@@ -314,7 +314,7 @@ static void take_hello(uint16_t source, const struct hello *hello) {
     } else if (unproved() && source == session.peer) {
         if (memcmp(session.random, hello->random, HELLO_RANDOM) == 0) {
             proceed(session_handshake(&hello->record)); /* a retransmission: flight 4 goes out again (DTL-6) */
-        } else {
+        } else if (!own.aside) {
             serve(source, hello); /* the peer started over */
         }
     } else if (unproved() && session.retransmitted) {
@@ -392,7 +392,6 @@ static void take_record(const struct record *record) {
         break;
     case SESSION_DATA:
         if (got > room || session.have + got > SCEWL_MAX_MESSAGE) {
-            session.have = sizeof incoming;
             close_and_fail(); /* SES-10 */
             break;
         }

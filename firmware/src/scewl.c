@@ -79,8 +79,7 @@ static enum scewl_fate cpu_fate(struct scewl_header header) {
     return controller_cpu_fate(header);
 }
 
-/** Collect the header; FRM-1: out of step, skip bytes until `S` is followed by `C`. Returns false when the link ran
- * dry. */
+/** Collect the header. FRM-1: out of step, skip bytes until `S` is followed by `C`. False when the link ran dry. */
 static bool read_header(enum link link, struct reader *reader) {
     while (reader->have < SCEWL_HEADER) {
         uint8_t *at = &reader->raw[reader->have];
@@ -116,6 +115,7 @@ static void begin(enum link link, struct reader *reader, enum scewl_fate fate) {
     reader->phase = IN_PAYLOAD;
     reader->have = 0;
     if (fate == SCEWL_FORWARD) {
+        /* Never into the middle of another frame: all others are written whole, at one go. */
         port_write(across(link), reader->raw, SCEWL_HEADER);
     }
 }
@@ -169,7 +169,6 @@ bool scewl_pump(enum link link) {
         enum scewl_fate fate = link == LINK_CPU   ? cpu_fate(reader->header)
                                : link == LINK_SSS ? sss_fate(reader->header)
                                                   : radio_fate(reader->header);
-        /* What is forwarded must not fall into the middle of a frame that is on its way; none other ever is. */
         if (fate == SCEWL_WAIT) {
             return false;
         }
