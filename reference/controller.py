@@ -278,8 +278,10 @@ class Controller:
             message = self._message
             if self._serve(source, record, hello.random, now):
                 self._aside = message  # SES-9
-        elif valid and unproved and (source == self._peer or (self._session and self._session.timeouts)):
-            self._serve(source, record, hello.random, now)  # the peer started over, or ADV-1
+        elif valid and unproved and source == self._peer and not self._aside:
+            self._serve(source, record, hello.random, now)  # the peer started over
+        elif valid and unproved and source != self._peer and self._session and self._session.timeouts:
+            self._serve(source, record, hello.random, now)  # ADV-1
         else:
             self._dropped["hello"] += 1
 

@@ -104,6 +104,7 @@ class Session:
         self._expected = 0
         self._has_data = False
         self._alert_sent = False
+        self._verified = False
         self._chain = Chain(credentials)
         self._ssl, self._config = c.room(), c.room()
         c.tls.mbedtls_ssl_init(self._ssl)
@@ -176,6 +177,10 @@ class Session:
         return record.epoch == 1 and c.tls.mbedtls_ssl_check_record(self._ssl, copy, len(record.raw)) == 0
 
     def _feed_handshake(self, record: records.Record) -> Happening:
+        if records.is_hello_verify_request(record):
+            if self._verified:
+                return NOTHING  # one in a session (section 4, pinned)
+            self._verified = True
         self._pending = record.raw
         happening = self._handshake()
         self._pending = None
@@ -256,6 +261,8 @@ class Session:
 
         def set_timer(_context: int | None, intermediate: int, final: int) -> None:
             session = _of(me)
+            if final and session._timer and session._now < session._timer[1]:
+                return  # an answered repeat: the timer runs on (section 4, pinned under DTL-6)
             session._timer = (session._now + intermediate, session._now + final) if final else None
 
         def get_timer(_context: int | None) -> int:

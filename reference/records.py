@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 HEADER_SIZE = 13
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
-CLIENT_HELLO = 1
+CLIENT_HELLO, HELLO_VERIFY_REQUEST = 1, 3
 _HEADER = struct.Struct("!BHHHIH")
 _HANDSHAKE_HEADER_SIZE = 12
 
@@ -55,6 +55,11 @@ def split(datagram: bytes) -> Iterator[Record]:
 def is_client_hello(record: Record) -> bool:
     """Whether a plaintext record begins with a ClientHello, whole or not. Sessions under way are never fed with one."""
     return record.kind == HANDSHAKE and record.epoch == 0 and record.fragment[:1] == bytes([CLIENT_HELLO])
+
+
+def is_hello_verify_request(record: Record) -> bool:
+    """Whether a plaintext record begins with a HelloVerifyRequest."""
+    return record.kind == HANDSHAKE and record.epoch == 0 and record.fragment[:1] == bytes([HELLO_VERIFY_REQUEST])
 
 
 def client_hello(record: Record) -> ClientHello | None:

@@ -48,6 +48,11 @@ bool record_fragment(const struct record *record, struct fragment *out) {
            out->length <= out->total - out->offset;
 }
 
+bool record_is_verify_request(const struct record *record) {
+    struct fragment fragment;
+    return record->epoch == 0 && record_fragment(record, &fragment) && fragment.type == HANDSHAKE_VERIFY_REQUEST;
+}
+
 bool record_fits_handshake(const struct record *record) {
     struct fragment fragment;
     switch (record->type) {

@@ -47,6 +47,9 @@ bool record_next(const uint8_t **datagram, size_t *left, struct record *out);
 /** Read the handshake header of a plaintext record. Returns false if none is there or if it contradicts the record. */
 bool record_fragment(const struct record *record, struct fragment *out);
 
+/** Whether a record begins with a HelloVerifyRequest, whole or in part. */
+bool record_is_verify_request(const struct record *record);
+
 /** Whether a plaintext record has a form that a handshake may contain; anything else is noise (RFC 6347, 4.1.2.7). */
 bool record_fits_handshake(const struct record *record);
 

@@ -22,6 +22,9 @@ static uint16_t own_id, peer;
 static int suites[2];
 static bool begun, established, timer_running, alert_sent;
 
+/** Client: a HelloVerifyRequest came in this session. */
+static bool verified;
+
 /** The record that Mbed TLS reads next; NULL once it was taken. */
 static const struct record *input;
 
@@ -68,6 +71,9 @@ static void set_timer(void *unused, uint32_t intermediate, uint32_t final) {
     (void)intermediate;
     if (established) {
         return;
+    }
+    if (final != 0 && timer_running && !port_timer_expired()) {
+        return; /* An answered repeat: the timer runs on (pinned under DTL-6, decision 0005). */
     }
     timer_running = final != 0;
     if (timer_running) {
@@ -164,7 +170,7 @@ void session_end(void) {
         mbedtls_ssl_config_free(&config);
         credentials_close(&credentials);
     }
-    begun = established = timer_running = alert_sent = false;
+    begun = established = timer_running = alert_sent = verified = false;
     input = NULL;
     early_length = 0;
 }
@@ -232,6 +238,12 @@ enum session_standing session_handshake(const struct record *record) {
     }
     if (record->epoch != 0 || !record_fits_handshake(record)) {
         return SESSION_RUNNING;
+    }
+    if (record_is_verify_request(record)) {
+        if (verified) {
+            return SESSION_RUNNING; /* one in a session, as a repeat */
+        }
+        verified = true;
     }
     input = record;
     enum session_standing standing = session_step();

@@ -86,14 +86,13 @@ def _(s: Variables, e: Variables, c: Setting) -> Effect:
     "DTL-6.repeat-4",
     on="hello-cookie",
     needs="DTL-6 DTL-7",
-    says="The hello of the handshake being served came again: flight 4 goes out again.",
+    says="The hello of the handshake being served came again: flight 4 goes out again, and the timer runs on.",
     timer="DTL-6",
 )
 def _(s: Variables, e: Variables, c: Setting) -> Effect:
     return Effect(
         And(unproved(s), peer_session(s, e), s.handshake == e.handshake),
-        {"timer": s.timeout},
-        (Emit("flight4", (e.source, own_ca(s))),),
+        emit=(Emit("flight4", (e.source, own_ca(s))),),
     )
 
 
@@ -101,12 +100,12 @@ def _(s: Variables, e: Variables, c: Setting) -> Effect:
     "SES-3.start-over",
     on="hello-cookie",
     needs="SES-3 SES-9",
-    says="The peer being served started over: its new handshake replaces the old one.",
+    says="The peer being served started over: its new handshake replaces the old one, unless a message is put aside.",
     timer="DTL-6",
 )
 def _(s: Variables, e: Variables, c: Setting) -> Effect:
     return Effect(
-        And(unproved(s), peer_session(s, e), s.handshake != e.handshake),
+        And(unproved(s), peer_session(s, e), s.handshake != e.handshake, s.aside == 0),
         serve(e.source, e.handshake, c),
         (Emit("flight4", (e.source, own_ca(s))),),
     )
@@ -134,12 +133,12 @@ def _(s: Variables, e: Variables, c: Setting) -> Effect:
     "DTL-3.cookie",
     on="verify-request",
     needs="DTL-3 DTL-7",
-    says="A client repeats its hello with the cookie that it was given.",
+    says="A client repeats its hello with the cookie that it was given, once in a session.",
     timer="DTL-6",
 )
 def _(s: Variables, e: Variables, c: Setting) -> Effect:
     return Effect(
-        And(peer_session(s, e), one_of(s.step, Step.HELLO, Step.COOKIE)),
+        And(peer_session(s, e), s.step == Step.HELLO),
         flight(Step.COOKIE, c),
         (Emit("hello-cookie", (e.source,)),),
     )
@@ -164,14 +163,13 @@ def _(s: Variables, e: Variables, c: Setting) -> Effect:
     "DTL-6.repeat-5",
     on="repeat",
     needs="DTL-6 DTL-7",
-    says="The server's flight 4 came again: flight 5 goes out again.",
+    says="The server's flight 4 came again: flight 5 goes out again, and the timer runs on.",
     timer="DTL-6",
 )
 def _(s: Variables, e: Variables, c: Setting) -> Effect:
     return Effect(
         And(peer_session(s, e), s.step == Step.KEYS, e.flight == 4),
-        {"timer": s.timeout},
-        (Emit("flight5", (e.source, own_ca(s))),),
+        emit=(Emit("flight5", (e.source, own_ca(s))),),
     )
 
 

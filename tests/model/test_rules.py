@@ -120,6 +120,22 @@ def test_a_quiescent_controller_has_a_timer_exactly_while_it_waits_for_a_peer() 
         assert not (state.aside and state.mode != Mode.RECEIVING_MESSAGE), state
 
 
+def test_nothing_unauthenticated_prolongs_a_flight() -> None:
+    """SES-7, decision 0005: while the same flight is unanswered, only time moves its timer."""
+    setting = Setting(ME, HARDENED)
+    seen = set()
+    for state, event in walk(setting, 60_000, seed=7):
+        if state.step in (Step.NONE, Step.READ, Step.LISTEN) or event.kind == "time":
+            continue
+        for way in react(state, event, setting):
+            after = way.state
+            same = (after.step, after.peer, after.handshake) == (state.step, state.peer, state.handshake)
+            if same and state.mode == after.mode and len(way.rules) == 1:
+                assert (after.timer, after.timeout) == (state.timer, state.timeout), (event, way.rules)
+                seen.add(way.rules[0].id)
+    assert {"DTL-6.repeat-4", "DTL-6.repeat-5", "SES-5.verify"} <= seen
+
+
 def test_rules_cite_the_protocol_page() -> None:
     page = (ROOT / "docs/protocol.md").read_text("utf-8")
     known = set(re.findall(r"^- \*\*([A-Z]{3}-\d+)", page, re.MULTILINE))

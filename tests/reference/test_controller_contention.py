@@ -164,7 +164,7 @@ def test_peer_that_starts_over_is_served_at_once() -> None:
     assert world.nodes[4].deadline() == 10_000
 
 
-def test_repeated_flight_3_is_answered_without_doubling() -> None:
+def test_repeated_flight_3_is_answered_and_the_timer_runs_on() -> None:
     world = World.of(3, 4)
     kept: list[Frame] = []
 
@@ -185,7 +185,49 @@ def test_repeated_flight_3_is_answered_without_doubling() -> None:
     payload[10] += 1  # the record's sequence number
     world.inject(4, Link.RADIO, Frame(4, 3, bytes(payload)).encode())
     assert {f.payload[13] for _, _, f in world.sent[before:]} == {2}
-    assert world.nodes[4].deadline() == 24_000
+    assert world.nodes[4].deadline() == 21_000
+
+
+def test_forged_repeats_hold_no_controller() -> None:
+    """Decision 0005: whatever is repeated, and however often, a handshake ends when its 165 s are over."""
+    world = World.of(3, 4)
+    kept: list[Frame] = []
+
+    def judge(_medium: str, frame: Frame) -> bool:
+        if frame.source == 3 and frame.payload[13] == 1:
+            kept.append(frame)
+        return frame.payload[13] in (1, 3) and world.now == 0
+
+    world.judge = judge
+    world.cpu(3, 4, b"message")
+    for forgery in range(1, 34):
+        world.run(until=5_000 * forgery - 1)
+        assert world.nodes[4].state == "RECEIVING_MESSAGE"
+        payload = bytearray(kept[1].payload)
+        payload[10] += forgery
+        world.inject(4, Link.RADIO, Frame(4, 3, bytes(payload)).encode())
+    world.run(until=165_000)
+    assert world.nodes[4].state == "IDLE"
+
+
+def test_a_client_answers_one_hello_verify_request() -> None:
+    world = World.of(3, 4)
+    kept: list[Frame] = []
+
+    def judge(_medium: str, frame: Frame) -> bool:
+        if frame.payload[13] == 3:
+            kept.append(frame)
+        return frame.payload[13] in (1, 3) and len(kept) < 2
+
+    world.judge = judge
+    world.cpu(3, 4, b"message")
+    before = len(world.sent)
+    for message_seq in (0, 1, 2):
+        payload = bytearray(kept[0].payload)
+        payload[10] += 1 + message_seq
+        payload[18] = message_seq
+        world.inject(3, Link.RADIO, Frame(3, 4, bytes(payload)).encode())
+    assert world.sent[before:] == []
 
 
 def test_hello_without_cookie_leaves_nothing() -> None:

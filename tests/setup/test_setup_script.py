@@ -11,7 +11,22 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TOOLS = ["bash", "cat", "cut", "dirname", "env", "flock", "grep", "head", "mkdir", "tee", "rm", "sha256sum", "tail", "tr"]
+TOOLS = [
+    "bash",
+    "cat",
+    "cut",
+    "dirname",
+    "env",
+    "flock",
+    "grep",
+    "head",
+    "mkdir",
+    "tee",
+    "rm",
+    "sha256sum",
+    "tail",
+    "tr",
+]
 APT = """#!/bin/sh
 echo "$@" >>"$CALLS"
 exit 100
