@@ -115,7 +115,13 @@ def _run_all(work: Sequence[Job], jobs: int) -> Iterator[CaseResult]:
     if jobs == 1:
         yield from (job.run() for job in work)
         return
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("forkserver")) as pool:
+    try:
+        executor = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("forkserver"))
+    except OSError as error:
+        raise HarnessError(
+            f"cannot run {jobs} cases at a time ({error}): use -j 1, or make /dev/shm writable"
+        ) from error
+    with executor as pool:
         waiting = {pool.submit(job.run): job for job in work}
         try:
             for future in as_completed(waiting):

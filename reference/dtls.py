@@ -159,15 +159,15 @@ class Session:
         """Send application data, as records of at most `MAX_RECORD` bytes; no data, no record."""
         for at in range(0, len(data), MAX_RECORD):
             piece = data[at : at + MAX_RECORD]
-            self._arm_time()
-            written = c.tls.mbedtls_ssl_write(self._ssl, piece, len(piece))
+            with c.time_from(self._time):
+                written = c.tls.mbedtls_ssl_write(self._ssl, piece, len(piece))
             if written != len(piece):
                 raise RuntimeError(f"mbedtls_ssl_write took {written} of {len(piece)} bytes")
 
     def say_goodbye(self) -> None:
         """Send a close_notify."""
-        self._arm_time()
-        c.tls.mbedtls_ssl_close_notify(self._ssl)
+        with c.time_from(self._time):
+            c.tls.mbedtls_ssl_close_notify(self._ssl)
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
@@ -189,8 +189,8 @@ class Session:
         return happening
 
     def _handshake(self) -> Happening:
-        self._arm_time()
-        result = c.tls.mbedtls_ssl_handshake(self._ssl)
+        with c.time_from(self._time):
+            result = c.tls.mbedtls_ssl_handshake(self._ssl)
         if result == 0:
             self.established = True
             return Happening(Kind.ESTABLISHED)
@@ -210,9 +210,9 @@ class Session:
 
     def _read(self, record: records.Record) -> Happening:
         self._pending = record.raw
-        self._arm_time()
         buffer = ctypes.create_string_buffer(_LARGEST_PLAINTEXT)
-        result = c.tls.mbedtls_ssl_read(self._ssl, buffer, _LARGEST_PLAINTEXT)
+        with c.time_from(self._time):
+            result = c.tls.mbedtls_ssl_read(self._ssl, buffer, _LARGEST_PLAINTEXT)
         self._pending = None
         in_order = record.seq == self._expected
         data = buffer.raw[:result] if result > 0 else b""
@@ -234,9 +234,9 @@ class Session:
         self._has_data = True
         return Happening(Kind.DATA, data, in_order)
 
-    def _arm_time(self) -> None:
+    def _time(self) -> int:
         """The library's idea of the wall clock, which shows in hello randoms, is drawn from the generator too."""
-        c.set_time_source(lambda: int.from_bytes(self._drbg.draw(4), "big"))
+        return int.from_bytes(self._drbg.draw(4), "big")
 
     def _configure(self, suite: int) -> None:
         conf, ssl, tls = self._config, self._ssl, c.tls

@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import mbedtls
@@ -194,13 +196,23 @@ def _check_room() -> None:
             )
 
 
-_time_source: Callable[[], int] = int
+def _wall_clock() -> int:
+    """For whoever else uses the library in this process: what it would have asked itself."""
+    return int(time.time())
 
 
-def set_time_source(source: Callable[[], int]) -> None:
-    """Say where the library's `time()` comes from until the next call of this function (an unsigned 32-bit number)."""
+_time_source: Callable[[], int] = _wall_clock
+
+
+@contextmanager
+def time_from(source: Callable[[], int]) -> Iterator[None]:
+    """Within this context the library's `time()` is `source` (an unsigned 32-bit number). Not for several threads."""
     global _time_source
-    _time_source = source
+    before, _time_source = _time_source, source
+    try:
+        yield
+    finally:
+        _time_source = before
 
 
 _time = _TimeCallback(lambda _where: _time_source())

@@ -175,7 +175,7 @@ def _data(memory: Memory, session: Session, seq: int, plaintext: bytes) -> list[
     session.collected += plaintext
     events = [Event("data", (session.peer, seq, len(plaintext)))]
     if session.peer == SSS_ID and not session.response_told:
-        response = judge_response(bytes(session.collected), memory.identity.me)
+        response = judge_response(bytes(session.collected), memory.identity.me, memory.asked)
         if response is not None:
             session.response_told = True
             if response.usable:

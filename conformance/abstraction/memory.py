@@ -33,6 +33,8 @@ class Memory:
     """The latest valid-cookie hello, by peer."""
     complete: dict[int, bytes] = field(default_factory=dict)
     """Plaintext of the latest message whose close_notify came, by peer."""
+    asked: int = 0
+    """The op of the latest request that went to the SSS."""
     offered: tuple[bytes, bytes] | None = None
     """CA certificate and public key of the latest usable response, until the CPU is told that it is in force."""
     messages: dict[int, list[bytes]] = field(default_factory=dict)

@@ -198,6 +198,7 @@ class Outbound:
         if len(session.sent) != REQUEST_SIZE:
             return None
         dev, op = int.from_bytes(session.sent[:2], "little"), int.from_bytes(session.sent[2:], "little", signed=True)
+        self.memory.asked = op
         return [Output("request", (dev, op))]
 
     def _message(self, session: Session) -> Output:

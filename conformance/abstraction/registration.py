@@ -29,15 +29,18 @@ class Response:
     """DER SubjectPublicKeyInfo of the new certificate, if usable."""
 
 
-def judge_response(data: bytes, me: int) -> Response | None:
-    """The response in the bytes that came so far; None while more must come before anything can be told."""
+def judge_response(data: bytes, me: int, asked: int) -> Response | None:
+    """The response in the bytes that came so far; None while more must come before anything can be told.
+
+    `asked` is the op of the request; another one can be told from the header.
+    """
     if len(data) < HEADER.size:
         return None
     dev, op, ca_length, crt_length, key_length = HEADER.unpack_from(data)
     total = HEADER.size + ca_length + crt_length + key_length
     if dev != me or op not in (REGISTER, DEREGISTER, REFUSED) or total > MAX_MESSAGE or len(data) > total:
         return Response(op, good=False)
-    if op != REGISTER:
+    if op != REGISTER or op != asked:
         return Response(op, good=total == HEADER.size)
     if len(data) < total:
         return None

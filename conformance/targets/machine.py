@@ -80,9 +80,11 @@ class Machine:
                 child.append(errors_write)
                 self._files.append(errors_read)
                 self._watch(errors_read, "messages")
+                library = os.open(shim, os.O_RDONLY)
+                child.append(library)
                 environment = dict(
                     os.environ,
-                    LD_PRELOAD=str(shim),
+                    LD_PRELOAD=f"/proc/self/fd/{library}",  # a path would be split at blanks
                     SCEWL_SHIM_CONTROL=str(theirs),
                     SCEWL_SHIM_STREAMS=self._streams,
                     SCEWL_SHIM_BUSY_LIMIT=str(busy_limit_ns),

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from conformance.targets.base import HarnessError, IutFault, Reaction, Target
+from conformance.targets.elf import Elf
 from conformance.targets.machine import IMAGE_SIZE, Machine
 from conformance.targets.shim import build_shim
 from model.alphabet import Link
@@ -43,11 +44,10 @@ class QemuTarget(Target):
         busy_poll_ms: float | None = None,
         qemu: str = "qemu-system-arm",
     ) -> None:
-        _check_elf(elf)
+        self._elf = Elf(elf)
         self.name = "qemu"
         self.deadline_ns: int | None = None
         """The exact deadline, virtual ns since boot. `Reaction.deadline` is this, rounded up to whole milliseconds."""
-        self._elf = elf
         self._wall_limit_s = wall_limit_s
         self._busy_limit_ns = int(busy_limit_s * 1e9)
         self._output_limit = output_limit
@@ -73,7 +73,7 @@ class QemuTarget(Target):
         shim = build_shim()
         self._now_ns, self.deadline_ns = 0, None
         self._lines, self._output_size = [], 0
-        self._machine = Machine(self._elf, image, shim, self._qemu, self._busy_limit_ns, self._busy_is_idle_ns)
+        self._machine = Machine(self._elf.path, image, shim, self._qemu, self._busy_limit_ns, self._busy_is_idle_ns)
         return self._step(0, booting=True)
 
     def send(self, link: Link, data: bytes) -> Reaction:
@@ -170,7 +170,7 @@ class QemuTarget(Target):
 
     def _check_log(self) -> None:
         machine = self._running()
-        log = _lines(machine.guest_errors)
+        log = [line for line in _lines(machine.guest_errors) if not self._elf.is_cleared_by_the_loader(line)]
         if not log:
             return
         if log[0].startswith("qemu: fatal:"):  # about to abort: wait for the register dump
@@ -191,7 +191,7 @@ class QemuTarget(Target):
         if booting and how == "exit status 1" and machine.messages:
             evidence = self._evidence()
             self.close()
-            return HarnessError(f"QEMU refuses to start {self._elf.name}: {_lines(machine.messages)[0]}", evidence)
+            return HarnessError(f"QEMU refuses to start {self._elf.path.name}: {_lines(machine.messages)[0]}", evidence)
         return self._fault(f"the firmware ended QEMU ({how})")
 
     def _fault(self, what: str) -> IutFault:
@@ -213,18 +213,3 @@ class QemuTarget(Target):
 def _lines(text: bytearray) -> list[str]:
     """The lines of a text that may be hostile."""
     return [line for line in bytes(text).decode("utf-8", "backslashreplace").splitlines() if line]
-
-
-def _check_elf(elf: Path) -> None:
-    """Raise HarnessError unless `elf` is a 32-bit little-endian ARM executable."""
-    try:
-        with elf.open("rb") as file:
-            header = file.read(52)
-    except OSError as error:
-        raise HarnessError(
-            f"cannot read the firmware {elf}: {error.strerror}; build it with `make -C firmware`"
-        ) from error
-    if len(header) < 52 or header[:4] != b"\x7fELF":
-        raise HarnessError(f"{elf} is not an ELF file; give the linked firmware, not a binary or hex image of it")
-    if header[4:6] != b"\x01\x01" or int.from_bytes(header[18:20], "little") != 40:
-        raise HarnessError(f"{elf} is not for 32-bit little-endian ARM; build it with arm-none-eabi-gcc")

@@ -12,8 +12,16 @@ from conformance.targets.base import HarnessError
 
 SOURCE = Path(__file__).with_name("timeshim.c")
 _ROOT = Path(__file__).resolve().parents[2]
-_HOME = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-CACHE = _ROOT / "build" / "shim" if (_ROOT / "pyproject.toml").exists() else _HOME / "scewl" / "shim"
+
+
+def _cache() -> Path:
+    if (_ROOT / "pyproject.toml").exists():
+        return _ROOT / "build" / "shim"
+    home = os.environ.get("XDG_CACHE_HOME") or Path(os.environ.get("HOME") or tempfile.gettempdir()) / ".cache"
+    return Path(home) / "scewl" / "shim"
+
+
+CACHE = _cache()
 """In the checkout; for an installed package, in the user's cache."""
 _FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
 

@@ -226,13 +226,13 @@ def _(s: Variables, e: Variables, c: Setting) -> Effect:
     "DTL-6.repeat-6",
     on="repeat",
     needs="DTL-6 DTL-7 SES-7",
-    says="The client's Finished came again: flight 6 goes out again, and the peer is alive.",
+    says="The client's Finished came again before any data: flight 6 goes out again, and the peer is alive.",
     timer="SES-7",
 )
 def _(s: Variables, e: Variables, c: Setting) -> Effect:
     return Effect(
-        And(peer_session(s, e), s.step == Step.LISTEN, e.flight == 5),
-        {"timer": idle_timer(c), "expect": If(s.began == 1, s.expect, Max(s.expect, e.seq + 1))},
+        And(peer_session(s, e), s.step == Step.LISTEN, e.flight == 5, s.began == 0),
+        {"timer": idle_timer(c), "expect": Max(s.expect, e.seq + 1)},
         (Emit("flight6", (e.source,)),),
     )
 
@@ -241,12 +241,15 @@ def _(s: Variables, e: Variables, c: Setting) -> Effect:
     "SES-7.alive",
     on="repeat",
     needs="SES-7",
-    says="The SSS's Finished came again: nothing to send, but the peer is alive.",
+    says="The SSS's Finished came again, or a client's after its data: nothing to send, but the peer is alive.",
     timer="SES-7",
 )
 def _(s: Variables, e: Variables, c: Setting) -> Effect:
     return Effect(
-        And(peer_session(s, e), s.step == Step.READ, e.flight == 6),
+        And(
+            peer_session(s, e),
+            Or(And(s.step == Step.READ, e.flight == 6), And(s.step == Step.LISTEN, e.flight == 5, s.began == 1)),
+        ),
         {"timer": idle_timer(c), "expect": If(s.began == 1, s.expect, Max(s.expect, e.seq + 1))},
     )
 

@@ -185,16 +185,18 @@ def response(dev: int = 10, op: int = 0, blobs: tuple[bytes, ...] = (b"", b"", b
 def test_responses() -> None:
     good = issued(RUNTIME, "10")
     blobs = (good.ca, good.certificate, bytes(good.key))
-    told = judge_response(response(blobs=blobs), 10)
+    told = judge_response(response(blobs=blobs), 10, 0)
     assert told is not None
     assert told.good
     assert told.usable
     for size in (0, 4, 9, 10, len(response(blobs=blobs)) - 1):
-        assert judge_response(response(blobs=blobs)[:size], 10) is None, size
+        assert judge_response(response(blobs=blobs)[:size], 10, 0) is None, size
     for bad in (response(blobs=blobs) + b"x", response(11, blobs=blobs), response(op=2), response(op=1, blobs=blobs)):
-        told = judge_response(bad, 10)
+        told = judge_response(bad, 10, 0)
         assert told is not None
         assert not told.good
+    told = judge_response(response(blobs=blobs)[:20], 10, 1)
+    assert told is not None, "another op than asked shows in the header"
     other = issued(RUNTIME, "11", b"other")
     for unusable in (
         (b"", b"", b""),
@@ -204,7 +206,7 @@ def test_responses() -> None:
         (good.ca, b"junk", bytes(good.key)),
         (good.ca, good.certificate, b"junk"),
     ):
-        told = judge_response(response(blobs=unusable), 10)
+        told = judge_response(response(blobs=unusable), 10, 0)
         assert told is not None
         assert told.good
         assert not told.usable

@@ -15,6 +15,7 @@ import pytest
 
 from conformance.targets import qemu as qemu_module
 from conformance.targets.base import HarnessError, IutFault, Reaction
+from conformance.targets.elf import Elf
 from conformance.targets.machine import Machine, ShimReport
 from conformance.targets.qemu import QemuTarget
 from model.alphabet import Link
@@ -263,7 +264,7 @@ def test_faults_show_without_waiting_too(start: Start, name: str, what: str) -> 
 
 
 def test_a_missing_elf_is_our_error(tmp_path: Path) -> None:
-    with pytest.raises(HarnessError, match="make -C firmware"):
+    with pytest.raises(HarnessError, match="make firmware"):
         QemuTarget(tmp_path / "absent.elf")
 
 
@@ -368,3 +369,36 @@ def test_the_image_never_reaches_a_disk(start: Start, monkeypatch: pytest.Monkey
 def test_the_tools_are_there() -> None:
     assert shutil.which("qemu-system-arm"), "apt install qemu-system-arm"
     assert qemu_module.build_shim().exists()
+
+
+def test_what_qemus_loader_does_is_no_fault_of_the_firmware(tmp_path: Path) -> None:
+    """Newer linkers put `.bss` behind `.data` in one segment that is loaded into flash, where QEMU then clears it."""
+    script = tmp_path / "one_segment.ld"
+    script.write_text(
+        "MEMORY { FLASH (rx) : ORIGIN = 0, LENGTH = 252K  RAM (rw) : ORIGIN = 0x20000000, LENGTH = 64K }\n"
+        "PHDRS { code PT_LOAD; ram PT_LOAD; }\n"
+        "SECTIONS {\n"
+        "  .text : { KEEP(*(.vectors)) *(.text*) *(.rodata*) } > FLASH :code\n"
+        "  .data : { *(.data*) LONG(1) } > RAM AT > FLASH :ram\n"
+        "  .bss (NOLOAD) : { *(.bss*) . += 64; } > RAM AT > FLASH :ram\n"
+        "}\n"
+        "stack_top = ORIGIN(RAM) + LENGTH(RAM);\n"
+    )
+    elf = tmp_path / "echo.elf"
+    sources = [str(SOURCES / "start.c"), str(SOURCES / "echo.c")]
+    subprocess.run(["arm-none-eabi-gcc", *FLAGS, "-T", str(script), "-o", str(elf), *sources], check=True)
+    target = QemuTarget(elf)
+    try:
+        assert target.boot(b"A").debug == ("echo: ready: image=A",)
+        assert target._running().guest_errors, "this linker makes QEMU say nothing: the test shows nothing"
+    finally:
+        target.close()
+    assert not Elf(elf).is_cleared_by_the_loader("Invalid write at addr 0x40004000, size 4")
+    assert not Elf(elf).is_cleared_by_the_loader("something else")
+
+
+def test_an_elf_that_is_cut_off_is_refused(build: Callable[[str], Path], tmp_path: Path) -> None:
+    elf = tmp_path / "cut.elf"
+    elf.write_bytes(build("echo").read_bytes()[:60])
+    with pytest.raises(HarnessError, match="cut off"):
+        QemuTarget(elf)
