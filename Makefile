@@ -38,6 +38,7 @@ setup-test:
 firmware: setup
 	@firmware/fetch-mbedtls.sh $(BUILD)/mbedtls
 	@$(IN_FIRMWARE)
+	@.venv/bin/python benchmarks/memory.py --if-newer-than $(BUILD)/firmware/memory.txt
 
 firmware-check: setup-test
 	@firmware/fetch-mbedtls.sh $(BUILD)/mbedtls
