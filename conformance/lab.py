@@ -231,9 +231,7 @@ class Lab:
                 if link is Link.CPU:
                     self.inbox.setdefault(device, []).append(frame)
                 elif device not in self.silent:
-                    fate = self._route(device, link, frame)
-                    if fate == "lost" and frame.target == self.iut:
-                        self._see(link, True, frame, fate, frame.source)
+                    self._route(device, link, frame)
 
     def _route(self, sender: int, link: Link, frame: Frame) -> str:
         """Put a frame on a link, under the schedule of faults; returns its fate."""
@@ -245,6 +243,8 @@ class Lab:
         struck = next((f for f in self.faults if f.strikes(frame.source, content)), None)
         action = struck.action if struck else ""
         if action == "lose":
+            if frame.target == self.iut:  # so that it shows where it would have come
+                self._fly(self.iut, link, frame.encode(), "lost")
             return "lost"
         fate = {"delay": "delayed", "duplicate": "duplicate", "swap": "delayed"}.get(action, "delivered")
         late = self.now + struck.ms if struck and action == "delay" else self.now
@@ -274,7 +274,11 @@ class Lab:
         heapq.heappush(self._flying, Delivery(self.now if due is None else due, self._order, to, link, data, fate))
 
     def _deliver(self, delivery: Delivery) -> None:
-        if delivery.to == self.iut:
+        if delivery.fate == "lost":
+            for frame in FrameReader().feed(delivery.data):
+                if isinstance(frame, Frame):
+                    self._see(delivery.link, True, frame, "lost", frame.source)
+        elif delivery.to == self.iut:
             self._give(delivery.link, delivery.data, delivery.fate)
         elif delivery.to not in self.silent:
             self.nodes[delivery.to].receive(delivery.link, delivery.data, self.now)

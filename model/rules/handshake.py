@@ -358,15 +358,25 @@ def _(s: Variables, e: Variables, c: Setting) -> Effect:
 @rule(
     "SES-7.idle",
     on="time",
-    needs="SES-7 REG-4",
+    needs="SES-7",
     says="No authenticated progress for idle_timeout: the session is closed.",
+    timer="SES-7",
 )
 def _(s: Variables, e: Variables, c: Setting) -> Effect:
-    return Effect(
-        And(one_of(s.step, Step.READ, Step.LISTEN), s.timer == e.ms, s.timer > 0),
-        end(s),
-        (Emit("close", (s.peer,)), failure_answer(s, c)),
-    )
+    due = And(s.step == Step.LISTEN, s.timer == e.ms, s.timer > 0)
+    return Effect(due, end(s), (Emit("close", (s.peer,)),))
+
+
+@rule(
+    "SES-7.idle-sss",
+    on="time",
+    needs="SES-7 REG-4",
+    says="No authenticated progress of the SSS for idle_timeout: closed, and the CPU is answered op -1.",
+    timer="SES-7",
+)
+def _(s: Variables, e: Variables, c: Setting) -> Effect:
+    due = And(s.step == Step.READ, s.timer == e.ms, s.timer > 0)
+    return Effect(due, end(s), (Emit("close", (s.peer,)), failure_answer(s, c)))
 
 
 # --- junk ------------------------------------------------------------------------------------------------------------

@@ -43,11 +43,25 @@ def _(s: Variables, e: Variables, c: Setting) -> Effect:
 @rule(
     "SES-8.gap",
     on="data",
-    needs="SES-8 REG-4",
+    needs="SES-8",
     says="A record breaks contiguity: the session is closed and nothing is delivered.",
+    timer="SES-8",
 )
 def _(s: Variables, e: Variables, c: Setting) -> Effect:
-    return Effect(And(reading(s, e), Not(follows(s, e, c))), end(s), (Emit("close", (e.source,)), failure_answer(s, c)))
+    gap = And(reading(s, e), Not(follows(s, e, c)))
+    return Effect(And(gap, s.step == Step.LISTEN), end(s), (Emit("close", (e.source,)),))
+
+
+@rule(
+    "SES-8.gap-in-response",
+    on="data",
+    needs="SES-8 REG-4",
+    says="A record of the response breaks contiguity: the session is closed and the CPU is answered op -1.",
+    timer="SES-8",
+)
+def _(s: Variables, e: Variables, c: Setting) -> Effect:
+    gap = And(reading(s, e), Not(follows(s, e, c)))
+    return Effect(And(gap, s.step == Step.READ), end(s), (Emit("close", (e.source,)), failure_answer(s, c)))
 
 
 @rule(
