@@ -218,7 +218,7 @@ class Controller:
     def _gives_way(self, header: Header) -> bool:
         """Whether this CPU frame ends the running session: a handshake whose peer has not proved itself (ADV-1)."""
         asks = header.target not in (BROADCAST, self.sed_id)
-        return asks and self._is_unproved()
+        return asks and self._is_unproved() and not self._aside
 
     def _take_cpu(self, frame: Frame, now: int) -> None:
         if frame.target == FAA_ID:

@@ -7,6 +7,7 @@ from conformance.abstraction.proof import keys_proved, proves, public_key
 from conformance.abstraction.registration import judge_response
 from conformance.abstraction.session import Session
 from conformance.wire.handshake import (
+    Assembler,
     Certificate,
     CertificateVerify,
     ClientHello,
@@ -81,7 +82,12 @@ def _fragment(memory: Memory, source: int, fragment: Fragment) -> list[Event]:
             return [Event("repeat", (source, LAST_OF_FLIGHT[fragment.type], PLAINTEXT))]
         case Standing.FOREIGN:
             return [Event("forged", (source,))]
-    return [e for m in session.inbound.feed(fragment) for e in _message(memory, session, m)]
+    messages = session.inbound.feed(fragment)
+    if messages and messages[0].type is HandshakeType.HELLO_VERIFY_REQUEST:
+        # A flight begins with what comes after its cue: what came too early was of another handshake.
+        session.inbound = Assembler(first=messages[0].message_seq + 1)
+        del messages[1:]
+    return [e for m in messages for e in _message(memory, session, m)]
 
 
 def _hello(record: Record) -> Message | None:

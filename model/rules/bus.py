@@ -18,8 +18,11 @@ def busy(s: Variables) -> Term:
 
 
 def gives_way(s: Variables, c: Setting) -> Term:
-    """The running session is an incoming handshake whose peer has not proved itself (ADV-1)."""
-    return And(c.profile.adv_1, s.mode == Mode.RECEIVING_MESSAGE, s.step == Step.ACCEPT)
+    """The running session is an incoming handshake whose peer has not proved itself (ADV-1).
+
+    While a message is put aside it does not: that service is bounded by one timeout (section 5, pinned 5).
+    """
+    return And(c.profile.adv_1, s.mode == Mode.RECEIVING_MESSAGE, s.step == Step.ACCEPT, s.aside == 0)
 
 
 def free(s: Variables) -> Term:

@@ -153,7 +153,7 @@ def _(s: Variables, e: Variables, c: Setting) -> Effect:
 )
 def _(s: Variables, e: Variables, c: Setting) -> Effect:
     return Effect(
-        And(peer_session(s, e), one_of(s.step, Step.HELLO, Step.COOKIE)),
+        And(peer_session(s, e), s.step == Step.COOKIE),
         flight(Step.KEYS, c),
         (Emit("flight5", (e.source, own_ca(s))),),
     )
@@ -273,10 +273,10 @@ def _(s: Variables, e: Variables, c: Setting) -> Effect:
     if c.profile.crt_7:
         bad = Or(bad, e.cn != s.peer)
     else:  # historic: the client alone looked at the name, and provisioning names never matched
-        client = one_of(s.step, Step.HELLO, Step.COOKIE)
+        client = s.step == Step.COOKIE
         misnamed = And(s.peer != SSS_ID, own_ca(s) == Ca.PROVISIONING)
         bad = Or(bad, And(client, Or(e.cn != s.peer, misnamed)))
-    waiting = one_of(s.step, Step.HELLO, Step.COOKIE, Step.ACCEPT)
+    waiting = one_of(s.step, Step.COOKIE, Step.ACCEPT)
     return Effect(And(peer_session(s, e), waiting, bad), end(s), (Emit("alert", (e.source,)), failure_answer(s, c)))
 
 
