@@ -61,7 +61,7 @@ def main() -> int:
                     seed=args.seed,
                     out=Path(folder),
                     jobs=os.cpu_count() or 1,
-                    progress=lambda done, total, case: None,
+                    progress=lambda *_: None,
                 )
                 outcome = (report.verdict.name, digest(Path(folder)))
             seen.add(outcome)
