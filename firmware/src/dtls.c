@@ -279,7 +279,7 @@ void dtls_send_message_to_sss(uint16_t length) {
 
 void dtls_preempt(void) {
     if (unproved() && !own.aside) { /* while a message is put aside, pinned 5 bounds the service */
-        end_session(); /* ADV-1: without a word */
+        end_session();              /* ADV-1: without a word */
     }
 }
 

@@ -130,17 +130,19 @@ def test_frames_that_ask_nothing_do_not_pre_empt() -> None:
     assert world.states() == ["RECEIVING_MESSAGE"]
 
 
-def test_put_aside_message_goes_before_the_frame_that_pre_empts() -> None:
+def test_put_aside_message_goes_before_the_frame_that_waits() -> None:
     world = World.of(5)
     world.cpu(5, 6, b"first")
     attacker = Attacker(world, 5, 4)
     attacker.hello()
     before = len(world.sent)
     world.cpu(5, 7, b"second")
+    assert world.sent[before:] == [], "a service that is bounded is not pre-empted"
+    world.run(until=7_000)
     assert [f.target for _, _, f in world.sent[before:]] == [6]
     attacker.hello()
     assert world.states() == ["SENDING_MESSAGE"], "the right to yield was used up"
-    world.run(until=165_000)
+    world.run(until=172_000)
     assert [f.target for _, _, f in world.sent][-1] == 7
 
 
