@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from conformance.targets.base import HarnessError
 from model.alphabet import Link
 
 IMAGE_ADDRESS = 0x3F000
@@ -98,10 +97,6 @@ class Machine:
                     stdout=errors_write,
                     stderr=errors_write,
                 )
-            except FileNotFoundError as error:
-                self._close_files()
-                advice = "install it (Debian: apt install qemu-system-arm)"
-                raise HarnessError(f"no `{qemu}` on PATH; {advice}") from error
             except BaseException:
                 self._close_files()
                 raise

@@ -6,6 +6,7 @@ and input reaches it only while it sleeps (`timeshim.c`). So the firmware must s
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
@@ -30,7 +31,7 @@ class QemuTarget(Target):
     `busy_poll_ms` is for firmware that polls instead of sleeping: it counts as idle after that much CPU time since the
     last event, which must exceed its longest computation; such runs are not exactly repeatable.
 
-    Raises HarnessError if `elf` is not an ARM executable, and from `boot` if QEMU or a compiler is missing. Any call
+    Raises HarnessError if `elf` is not an ARM executable or QEMU is missing, and from `boot` if a compiler is. Any call
     raises IutFault if the firmware breaks, and ends QEMU then.
     """
 
@@ -45,6 +46,8 @@ class QemuTarget(Target):
         qemu: str = "qemu-system-arm",
     ) -> None:
         self._elf = Elf(elf)
+        if shutil.which(qemu) is None:
+            raise HarnessError(f"no `{qemu}` on PATH; install it (Debian: apt install qemu-system-arm)")
         self.name = "qemu"
         self.deadline_ns: int | None = None
         """The exact deadline, virtual ns since boot. `Reaction.deadline` is this, rounded up to whole milliseconds."""
