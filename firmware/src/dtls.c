@@ -278,8 +278,9 @@ void dtls_send_message_to_sss(uint16_t length) {
 }
 
 void dtls_preempt(void) {
-    if (unproved() && !own.aside) { /* while a message is put aside, pinned 5 bounds the service */
-        end_session();              /* ADV-1: without a word */
+    /* ADV-1: without a word. While a message is put aside, pinned 5 bounds the service. */
+    if (unproved() && !own.aside) {
+        end_session();
     }
 }
 
