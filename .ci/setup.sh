@@ -78,7 +78,6 @@ missing_packages() {
     find_python >/dev/null || echo python3 python3-venv
     [[ $1 == test ]] || return 0
     have clang-format || echo clang-format
-    have clang-tidy || echo clang-tidy
     have cppcheck || echo cppcheck
     have tshark || echo tshark
     have openssl || echo openssl

@@ -6,13 +6,14 @@ import hashlib
 import json
 import multiprocessing
 import shlex
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from conformance.case import TRACE_VERSION, Outcome, run_case
+from conformance.case import TRACE_VERSION, Outcome, run_case, unstarted
 from conformance.pcapng import write_capture
 from conformance.purpose import BadPurpose, Purpose, load_purposes, parse
 from conformance.results import CaseResult, Report
@@ -53,7 +54,13 @@ class Job:
 
     def run(self) -> CaseResult:
         """Run it and write trace and capture into `out`."""
-        outcome = run_case(self.purpose, self.make_target, profile=self.profile, seed=self.seed)
+        try:
+            outcome = run_case(self.purpose, self.make_target, profile=self.profile, seed=self.seed)
+        except Exception as error:  # a bug of ours costs this case, not the others of the run
+            fault = HarnessError(
+                f"internal error: {type(error).__name__}: {error}", traceback.format_exc().splitlines()
+            )
+            outcome = Outcome(unstarted(self.purpose, self.profile, fault), "")
         return self._keep(outcome)
 
     def _keep(self, outcome: Outcome) -> CaseResult:

@@ -14,7 +14,7 @@ from conformance.faults import Fault
 from conformance.judge import Diverged, Judge
 from conformance.lab import Lab
 from conformance.pcapng import CapturedFrame
-from conformance.purpose import Purpose, Step
+from conformance.purpose import Purpose
 from conformance.results import CaseResult, Divergence
 from conformance.targets.base import HarnessError, IutFault, Target
 from conformance.wire.frames import Frame, FrameReader
@@ -276,14 +276,15 @@ def run_case(purpose: Purpose, make_target: Callable[[], Target], *, profile: st
     try:
         target = make_target()
     except HarnessError as error:
-        return Outcome(_unstarted(purpose, profile, error), "")
+        return Outcome(unstarted(purpose, profile, error), "")
     try:
         return Case(purpose, target, profile=profile, seed=seed).run()
     finally:
         target.close()
 
 
-def _unstarted(purpose: Purpose, profile: str, error: HarnessError) -> CaseResult:
+def unstarted(purpose: Purpose, profile: str, error: HarnessError) -> CaseResult:
+    """The result of a case that our side could not run."""
     return CaseResult(
         case=purpose.id,
         title=purpose.title,
@@ -314,6 +315,3 @@ def _frame(frame: Frame) -> str:
         dev, op = frame.payload[:2], frame.payload[2:]
         return f"an answer (dev {int.from_bytes(dev, 'little')}, op {int.from_bytes(op, 'little', signed=True)})"
     return f"a message of {len(frame.payload)} B from {frame.source}"
-
-
-__all__ = ["Case", "Outcome", "Step", "Unreached", "request", "run_case"]

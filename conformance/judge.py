@@ -28,11 +28,10 @@ class Diverged(Exception):
 class Judge:
     """Judges a run step by step and writes down each step."""
 
-    def __init__(self, identity: Identity, keylog: KeyLog, setting: Setting, *, timed: bool = True) -> None:
+    def __init__(self, identity: Identity, keylog: KeyLog, setting: Setting) -> None:
         self.abstraction = Abstraction(identity, keylog)
         self.oracle = Oracle(setting)
         self.steps: list[dict[str, Any]] = []
-        self._timed = timed
 
     @property
     def holds_cpu_frame(self) -> bool:
@@ -42,7 +41,7 @@ class Judge:
     def step(self, stimulus: dict[str, Any], events: tuple[Event, ...], reaction: Reaction) -> None:
         """Judge one step. Raises Diverged, after the step was written down."""
         outputs = self.abstraction.observe(reaction.chunks)
-        disagreement = self.oracle.step(events, outputs, reaction.deadline, timed=self._timed)
+        disagreement = self.oracle.step(events, outputs, reaction.deadline)
         if disagreement is not None and not events and "link" in stimulus:  # no frame for this controller was in it
             disagreement = replace(disagreement, requirements=("FRM-1", "FRM-3", *disagreement.requirements))
         self.abstraction.memory.forget_sessions({s.peer for s in self.oracle.states})

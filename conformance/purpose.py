@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from model.alphabet import HIGHEST_ID, LOWEST_SED_ID, SSS_ID
+
 FOLDER: Final = Path(__file__).parent / "purposes"
 
 STEPS: Final[dict[str, dict[str, type]]] = {
@@ -60,6 +62,25 @@ CHOICES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("expect", "what"): ("message", "answer", "nothing"),
     **{(kind, "record"): ("data", "close", "alert") for kind in ("lose", "duplicate", "delay", "swap")},
 }
+BOUNDS: Final[dict[str, tuple[int, int]]] = {
+    "to": (LOWEST_SED_ID, HIGHEST_ID),
+    "as": (LOWEST_SED_ID, HIGHEST_ID),
+    "from": (SSS_ID, HIGHEST_ID),
+    "source": (0, HIGHEST_ID),
+    "target": (0, HIGHEST_ID),
+    "dev": (0, HIGHEST_ID),
+    "op": (-0x8000, 0x7FFF),
+    "size": (0, 0xFFFF),
+    "flight": (1, 6),
+    "nth": (1, 1_000),
+    "times": (1, 1_000),
+    "ms": (1, 3_600_000),
+}
+"""Inclusive bounds of the steps' numbers: ids and lengths as a frame can carry them, times up to an hour."""
+CPU_STEPS: Final = ("send", "register", "deregister")
+"""Steps of a CPU; the SSS has none."""
+DEVICES: Final = {"by": "a SED of this purpose", "at": "a SED of this purpose", "who": "the SSS or a peer"}
+"""Arguments that name who acts; 1, the SSS, may also be the sender that a fault is about."""
 CREDENTIALS: Final = ("good", "foreign", "foreign-certificate", "wrong-name")
 """What a peer has to show: its own; another deployment's altogether; another CA's certificate while it trusts the right
 CA; the right CA's certificate in another name."""
@@ -152,19 +173,27 @@ def parse(identifier: str, document: dict[str, Any]) -> Purpose:
     known |= {"overhear": bool, "replace": bool, "response": str, "steps": list}
     _check(f"purpose {identifier}", document, known, ("title", "requirements", "steps"))
     _choose(f"purpose {identifier}", "response", document.get("response", "honest"), RESPONSES)
-    peers = []
+    peers: list[Peer] = []
     for number, peer in enumerate(document.get("peers", [])):
         where = f"purpose {identifier}, peer {number + 1}"
         _check(where, peer, {"id": int, "credentials": str, "name": int}, ("id",))
         _choose(where, "credentials", peer.get("credentials", "good"), CREDENTIALS)
         peers.append(Peer(**peer))
+    iut = document.get("iut", 10)
+    ids = [iut, *(p.id for p in peers)]
+    if len(set(ids)) < len(ids) or not all(LOWEST_SED_ID <= i <= HIGHEST_ID for i in ids):
+        raise BadPurpose(
+            f"purpose {identifier}: `iut` and `peers` need ids of {LOWEST_SED_ID} to {HIGHEST_ID}, each once"
+        )
+    if not all(removed in ids for removed in document.get("removed", ())):
+        raise BadPurpose(f"purpose {identifier}: `removed` names a device that is neither the IUT nor a peer")
     return Purpose(
         id=identifier,
         title=document["title"],
         requirements=tuple(document["requirements"]),
         about=document.get("about", ""),
-        steps=tuple(_step(f"purpose {identifier}, step {n + 1}", s) for n, s in enumerate(document["steps"])),
-        iut=document.get("iut", 10),
+        steps=tuple(_step(f"purpose {identifier}, step {n + 1}", s, ids) for n, s in enumerate(document["steps"])),
+        iut=iut,
         peers=tuple(peers),
         removed=tuple(document.get("removed", ())),
         overhear=document.get("overhear", False),
@@ -173,7 +202,7 @@ def parse(identifier: str, document: dict[str, Any]) -> Purpose:
     )
 
 
-def _step(where: str, table: Any) -> Step:
+def _step(where: str, table: Any, ids: list[int]) -> Step:
     if not isinstance(table, dict) or not isinstance(table.get("do"), str):
         raise BadPurpose(f"{where}: a step is a table with `do`, such as {{ do = 'register' }}")
     kind = table["do"]
@@ -183,6 +212,10 @@ def _step(where: str, table: Any) -> Step:
     for name, value in arguments.items():
         if (kind, name) in CHOICES:
             _choose(where, name, value, CHOICES[kind, name])
+        elif name in BOUNDS and not BOUNDS[name][0] <= value <= BOUNDS[name][1]:
+            raise BadPurpose(f"{where} ({kind}): `{name}` is {BOUNDS[name][0]} to {BOUNDS[name][1]}, not {value}")
+        elif name in DEVICES and value not in (ids if kind in CPU_STEPS or name == "at" else [SSS_ID, *ids]):
+            raise BadPurpose(f"{where} ({kind}): `{name}` must be {DEVICES[name]}; {value} is none")
     if kind in ("lose", "duplicate", "delay") and ("flight" in arguments) == ("record" in arguments):
         raise BadPurpose(f"{where} ({kind}): name either a flight (1 to 6) or a record (data, close)")
     if kind == "wait" and ("ms" in arguments) == ("until" in arguments):

@@ -59,7 +59,6 @@ class QemuTarget(Target):
         self._machine: Machine | None = None
         self._now_ns = 0
         self._lines: list[str] = []
-        self._output_size = 0
 
     @property
     def pid(self) -> int:
@@ -75,7 +74,7 @@ class QemuTarget(Target):
         self.close()
         shim = build_shim()
         self._now_ns, self.deadline_ns = 0, None
-        self._lines, self._output_size = [], 0
+        self._lines = []
         self._machine = Machine(self._elf.path, image, shim, self._qemu, self._busy_limit_ns, self._busy_is_idle_ns)
         return self._step(0, booting=True)
 
@@ -161,7 +160,6 @@ class QemuTarget(Target):
         machine.debug[:] = rest
         debug = [line.decode("utf-8", "replace").rstrip("\r") for line in whole]
         self._lines = (self._lines + debug)[-_LAST_LINES:]
-        self._output_size = 0
         deadline = None if self.deadline_ns is None else -(-self.deadline_ns // _MS)
         return Reaction(self._now_ns // _MS, deadline, chunks, tuple(debug))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from model.alphabet import REFUSED
 from model.profile import Setting
 from model.rules.base import Effect, Emit, Variables, rule
-from model.rules.session import REFUSED, end, request, send
+from model.rules.session import end, request, send
 from model.state import Mode, Step, Waiting
 from model.terms import And, Not, Or, Term, one_of
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from model.alphabet import SSS_ID, Ca
+from model.alphabet import REFUSED, SSS_ID, Ca
 from model.profile import Setting
 from model.rules.base import Emit, Variables
 from model.state import Mode, Step
 from model.terms import And, If, Term, one_of
-
-REFUSED = -1
 
 
 def begin(mode: Term, step: Term, peer: Term, c: Setting) -> dict[str, Term]:

@@ -203,6 +203,18 @@ def test_a_campaign_removes_what_its_predecessor_left_and_nothing_else(tmp_path:
     ]
 
 
+def test_a_bug_of_ours_costs_its_case_and_not_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: ReferenceTarget, image: bytes) -> Reaction:
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr(ReferenceTarget, "boot", broken)
+    report, heard = run_some(tmp_path, ["register", "absent-peer"], 1)
+    assert len(heard) == 2
+    assert [c.verdict for c in report.cases] == [Verdict.ERROR] * 2
+    assert report.cases[0].reason == "internal error: ZeroDivisionError: ours"
+    assert any("in broken" in line for line in report.cases[0].evidence)
+
+
 def test_a_trace_is_replayed_byte_for_byte(tmp_path: Path) -> None:
     run_some(tmp_path, ["glare-lower"], 1)
     again = tmp_path / "again"

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from conformance.purpose import FOLDER, STEPS, BadPurpose, load, load_purposes, parse
+from conformance import cast
+from conformance.purpose import FOLDER, RESPONSES, STEPS, BadPurpose, load, load_purposes, parse
 from conformance.report.requirements import load_requirements
 
 
@@ -28,6 +29,10 @@ def test_all_purposes_load_and_cite_rules_of_the_page() -> None:
 
 def test_every_kind_of_step_is_used_by_some_purpose() -> None:
     assert {s.kind for p in load_purposes() for s in p.steps} == set(STEPS)
+
+
+def test_every_response_that_a_purpose_may_name_can_be_given_and_is_used() -> None:
+    assert set(RESPONSES) == cast.RESPONSES.keys() == {p.response for p in load_purposes()}
 
 
 def test_a_purpose_survives_its_trace() -> None:
@@ -56,6 +61,17 @@ def test_a_purpose_survives_its_trace() -> None:
         (document(response="bad-kye"), "did you mean bad-key"),
         ({"title": "t", "steps": []}, "`requirements` is missing"),
         (document(title=5), "`title` must be str"),
+        (document({"do": "send", "by": 77, "to": 11, "size": 1}), "`by` must be a SED of this purpose; 77 is none"),
+        (document({"do": "register", "by": 1}), "`by` must be a SED of this purpose; 1 is none"),
+        (document({"do": "expect", "what": "nothing", "at": 11}), "`at` must be a SED of this purpose; 11 is none"),
+        (document({"do": "silence", "who": 11}), "`who` must be the SSS or a peer; 11 is none"),
+        (document({"do": "send", "to": 11, "size": -1}), "`size` is 0 to 65535, not -1"),
+        (document({"do": "send", "to": 1, "size": 1}), "`to` is 3 to 65535, not 1"),
+        (document({"do": "lose", "flight": 7}), "`flight` is 1 to 6, not 7"),
+        (document({"do": "wait", "ms": 0}), "`ms` is 1 to 3600000, not 0"),
+        (document(iut=2), "need ids of 3 to 65535"),
+        (document(peers=[{"id": 10}]), "need ids of 3 to 65535, each once"),
+        (document(removed=[11]), "`removed` names a device"),
     ],
 )
 def test_a_bad_purpose_is_refused_with_what_where_and_what_instead(bad: dict[str, Any], told: str) -> None:

@@ -108,12 +108,6 @@ def test_a_wrong_deadline_is_told_with_the_rule_behind_the_timer() -> None:
     assert "21000 ms" in told.explanation
 
 
-def test_without_a_clock_to_look_at_deadlines_are_not_judged() -> None:
-    oracle = Oracle(Setting(ME))
-    assert oracle.step((Event("cpu-send", (PEER, 16)),), (Output("hello", (PEER,)),), None, timed=False) is None
-    assert oracle.states[0].timer == 7_000
-
-
 def test_outputs_are_compared_link_by_link_and_in_order() -> None:
     for outputs, agrees in (
         ((Output("close", (PEER,)), Output("deliver", (PEER, 0, 1))), True),

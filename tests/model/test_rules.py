@@ -81,7 +81,7 @@ def argument(rng: random.Random, name: str, state: State) -> int:
     if name == "seq":
         return rng.choice([-1, state.expect + 1, *[state.expect] * 6])
     if name == "ms":
-        return state.timer or 5
+        return rng.choice([state.timer, state.timer, state.timer // 2]) or 5
     return rng.choice(CHOICES[name])
 
 
