@@ -34,13 +34,13 @@ PEAKS = re.compile(r"scewl: memory: stack_peak=(\d+) heap_peak=(\d+)")
 
 def build() -> Path:
     """The reporting build's ELF. Raises SystemExit with what make said."""
-    folder = ROOT / "build/firmware-memory"
-    mbedtls = os.environ.get("MBEDTLS_DIR") or str(ROOT / "build/mbedtls")
-    command = ["make", "-s", "-C", str(ROOT / "firmware"), f"BUILD={folder}", f"MBEDTLS_DIR={mbedtls}"]
+    mbedtls = os.environ.get("MBEDTLS_DIR") or "../build/mbedtls"
+    # Relative paths: make would split one with blanks.
+    command = ["make", "-s", "-C", str(ROOT / "firmware"), "BUILD=../build/firmware-memory", f"MBEDTLS_DIR={mbedtls}"]
     made = subprocess.run([*command, "DEFINES=-DSCEWL_REPORT_MEMORY"], capture_output=True, text=True, check=False)
     if made.returncode:
         sys.exit(f"the reporting build failed:\n{made.stderr}")
-    return folder / "controller.elf"
+    return ROOT / "build/firmware-memory/controller.elf"
 
 
 def sizes(elf: Path) -> dict[str, int]:
