@@ -1,0 +1,1 @@
+"""Systems: controllers, SSS, links and adversary composed, with what is asked of them."""
