@@ -50,6 +50,10 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "cpu-request": ("size", "dev", "op"),
     "cpu-faa": ("size",),
     "cpu-other": (),
+    "cpu-oversize": ("to", "size"),
+    # an own failure, a power cycle
+    "start-failure": ("to",),
+    "boot": (),
     # radio, without DTLS
     "radio-faa": ("size",),
     # handshake, towards a server
@@ -81,6 +85,8 @@ is whole and verifies. `repeat` is the last message of an earlier flight, come a
 message that does not belong to the handshake under way. `seq` is a record's number in epoch 1, of an authenticated
 record. `response` follows the `data` that completes (or spoils) the registration response. `noise` is all that
 authenticates nowhere or does not parse; its `source` is 0 where the frame is not a datagram of a possible peer.
+`cpu-oversize`, `start-failure` (a session for a message that could not be started) and `boot` happen in systems only:
+at an IUT's boundary an oversize frame is a `cpu-other`, and the others do not show.
 """
 
 OUTPUTS: dict[str, tuple[str, ...]] = {

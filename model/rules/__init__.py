@@ -17,6 +17,8 @@ add_drops(
             "FRM-6 FRM-2",
             "Frames for broadcast, for the own id and oversize ones are dropped.",
         ),
+        "cpu-oversize": ("FRM-2.refuse", "FRM-2 SES-10", "An oversize message is consumed and dropped."),
+        "start-failure": ("SES-11.busy", "SES-11 SES-1", "No session is started while one runs."),
         "radio-faa": ("FRM-5.drop", "FRM-5 SES-12", "FAA frames that may not pass now are dropped."),
         "hello": ("SES-5.hello", "SES-5", "A hello at a time when no session may open is dropped."),
         "hello-cookie": ("SES-5.hello-cookie", "SES-5 SES-9", "A hello at a time when no session may open is dropped."),

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from model.alphabet import EVENTS
-from model.profile import Setting
 from model.terms import Not, Or, Term
 
 Variables: TypeAlias = Any
@@ -39,7 +38,7 @@ class Effect:
     emit: tuple[Emit, ...] = ()
 
 
-Body: TypeAlias = Callable[[Variables, Variables, Setting], Effect]
+Body: TypeAlias = Callable[[Variables, Variables, Any], Effect]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,29 +57,42 @@ class Rule:
 RULES: list[Rule] = []
 
 
-def rule(name: str, *, on: str | None, needs: str, says: str, timer: str = "") -> Callable[[Body], Body]:
-    """Enter a body in `RULES`. `needs` and `timer` are ids of the protocol page, separated by blanks."""
-    if on is not None and on not in EVENTS:
+def rule(
+    name: str,
+    *,
+    on: str | None,
+    needs: str,
+    says: str,
+    timer: str = "",
+    book: list[Rule] = RULES,
+    events: dict[str, tuple[str, ...]] = EVENTS,
+) -> Callable[[Body], Body]:
+    """Enter a body in `book`. `needs` and `timer` are ids of the protocol page, separated by blanks."""
+    if on is not None and on not in events:
         raise ValueError(f"rule {name}: no event {on}")
-    if any(r.id == name for r in RULES):
+    if any(r.id == name for r in book):
         raise ValueError(f"rule {name} exists already")
 
     def enter(body: Body) -> Body:
-        RULES.append(Rule(name, on, tuple(needs.split()), says, body, tuple(timer.split())))
+        book.append(Rule(name, on, tuple(needs.split()), says, body, tuple(timer.split())))
         return body
 
     return enter
 
 
-def add_drops(table: dict[str, tuple[str, str, str]]) -> None:
+def add_drops(
+    table: dict[str, tuple[str, str, str]],
+    book: list[Rule] = RULES,
+    events: dict[str, tuple[str, ...]] = EVENTS,
+) -> None:
     """Give each kind of event a last rule, which applies where no other does and changes nothing.
 
     `table` maps the kind to the rule's id, needs and text. After this every event is allowed in every state.
     """
     for kind, (name, needs, says) in table.items():
-        others = tuple(r for r in RULES if r.on == kind)
+        others = tuple(r for r in book if r.on == kind)
 
-        def body(s: Variables, e: Variables, c: Setting, others: tuple[Rule, ...] = others) -> Effect:
+        def body(s: Variables, e: Variables, c: Any, others: tuple[Rule, ...] = others) -> Effect:
             return Effect(Not(Or(False, *(r.body(s, e, c).guard for r in others))))
 
-        rule(name, on=kind, needs=needs, says=says)(body)
+        rule(name, on=kind, needs=needs, says=says, book=book, events=events)(body)

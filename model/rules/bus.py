@@ -6,7 +6,7 @@ from model.alphabet import REFUSED
 from model.profile import Setting
 from model.rules.base import Effect, Emit, Variables, rule
 from model.rules.session import end, request, send
-from model.state import Mode, Step, Waiting
+from model.state import Mode, State, Step, Waiting
 from model.terms import And, Not, Or, Term, one_of
 
 REQUEST_SIZE = 4
@@ -130,6 +130,35 @@ def _(s: Variables, e: Variables, c: Setting) -> Effect:
 )
 def _(s: Variables, e: Variables, c: Setting) -> Effect:
     return Effect(busy(s), {"waiting": Waiting.OTHER})
+
+
+@rule(
+    "FRM-2.cut",
+    on="cpu-oversize",
+    needs="FRM-2 SES-10",
+    says="(historic) An oversize message is cut and sent as if it were whole.",
+)
+def _(s: Variables, e: Variables, c: Setting) -> Effect:
+    return Effect(And(not c.profile.frm_2, s.mode == Mode.IDLE), send(e.to, e.size, c), (Emit("hello", (e.to,)),))
+
+
+# --- own failures ----------------------------------------------------------------------------------------------------
+
+
+@rule(
+    "SES-11.start",
+    on="start-failure",
+    needs="SES-11",
+    says="A session that cannot be started leaves the controller IDLE (historic: in SENDING_MESSAGE for ever).",
+)
+def _(s: Variables, e: Variables, c: Setting) -> Effect:
+    stuck = {} if c.profile.ses_11 else {"mode": Mode.SENDING_MESSAGE, "peer": e.to}
+    return Effect(s.mode == Mode.IDLE, stuck)
+
+
+@rule("ADV-3.boot", on="boot", needs="ADV-3 CRT-1", says="A power cycle: the provisioning set, and nothing else.")
+def _(s: Variables, e: Variables, c: Setting) -> Effect:
+    return Effect(True, {name: int(value) for name, value in State()._asdict().items()})
 
 
 # --- FAA -------------------------------------------------------------------------------------------------------------

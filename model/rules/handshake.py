@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model.alphabet import PLAINTEXT, SSS_ID, Ca
+from model.alphabet import MAX_MESSAGE, PLAINTEXT, SSS_ID, Ca
 from model.profile import Setting
 from model.rules.base import Effect, Emit, Variables, rule
 from model.rules.session import (
@@ -181,10 +181,11 @@ def _(s: Variables, e: Variables, c: Setting) -> Effect:
     timer="SES-1",
 )
 def _(s: Variables, e: Variables, c: Setting) -> Effect:
+    whole = True if c.profile.frm_2 else s.size <= MAX_MESSAGE
     return Effect(
         And(peer_session(s, e), s.step == Step.KEYS, s.mode == Mode.SENDING_MESSAGE),
         end(s),
-        (Emit("data", (e.source, s.size, 1)), Emit("close", (e.source,))),
+        (Emit("data", (e.source, s.size, If(whole, 1, 0))), Emit("close", (e.source,))),
     )
 
 
