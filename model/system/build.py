@@ -1,0 +1,38 @@
+"""From a scope and a profile to a system."""
+
+from __future__ import annotations
+
+from model.profile import Profile
+from model.system import actions
+from model.system.adversary import forgeries
+from model.system.base import System
+from model.system.layout import Layout
+from model.system.parts import Makers
+from model.system.properties import properties_of
+from model.system.scope import Scope
+
+
+def build(scope: Scope, profile: Profile) -> System:
+    """The system of a scope. Actions that no state can ever allow, such as those of a flag that is off, are left out."""
+    layout = Layout(scope, profile)
+    makers = Makers(layout)
+    sources = (
+        actions.cpu,
+        actions.arrivals,
+        actions.alerts,
+        actions.losses,
+        actions.time,
+        actions.failures,
+        forgeries,
+    )
+    found = [action for source in sources for action in source(makers)]
+    whole = System(scope.name, tuple(layout.variables.values()), tuple(found), (), scope.unit)
+    possible = tuple(a for a, step in zip(found, whole.symbolic, strict=True) if not _never(step.guard))
+    return System(scope.name, whole.variables, possible, properties_of(layout), scope.unit)
+
+
+def _never(guard: object) -> bool:
+    """A guard that is false whatever the state."""
+    import z3
+
+    return guard is False or (z3.is_expr(guard) and z3.is_false(z3.simplify(guard)))

@@ -1,0 +1,247 @@
+"""The variables of a system, and a draft of its next state.
+
+Names: `s3_timer` is variable `timer` of SED 3 (`model.state.State`), `w3_timer` that of the SSS for SED 3's wire
+(`model.rules.sss.Wire`). The other variables of SED `i` belong to the links; keys are bound to sessions, so a flight
+can be of use only to the session that it was made for, and belongs to that session's variables:
+
+- `h`, `v`, `hc`, `f4`, `f6`: flight 1, 2, 3, 4, 6 of its client session is on its way (on free links: exists);
+  `f4p`, `f4r`: a flight 4 of a session that its server has left, with a provisioning or a runtime certificate;
+  `f6n`: how often the SSS sent flight 6; `chosen`: whose flight 4 it took (`Chosen`); `old`: to whom a hello of a
+  session that it left itself is on its way; `rsp`, `rseq`: the response of the SSS and its record number;
+- `f5`, `f5ca`, `fin`, `d0`…, `c`: flight 5 for its server session, its certificate, how often it was sent, the records of
+  data, close_notify;
+- `al`, `cl`: a plaintext alert, an authenticated close_notify for its session is on its way;
+- `todo`, `asks`, `boots`: what its CPU may still do; `owed`: answers that its CPU waits for; `gen`: which runtime CA
+  made its runtime set; `lost`: a message of its CPU was given up; `rec`, `first`: a conversation of the first session after a power cycle was recorded; this is
+  that first session.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from types import SimpleNamespace
+from typing import Any
+
+from model.alphabet import SSS_ID
+from model.profile import Profile, Setting
+from model.rules.sss import Wire, WireSetting
+from model.state import State, Waiting
+from model.system.base import Variable, Variables
+from model.system.scope import ABSENT, STRANGER, Scope
+from model.terms import If, Term
+
+
+class Chosen(IntEnum):
+    """Whose flight 4 a client took."""
+
+    NONE = 0
+    CURRENT = 1
+    """That of the session that its server still has."""
+    OLD = 2
+    """That of a session that its server has left."""
+    ADVERSARY = 3
+
+
+class Proof(IntEnum):
+    """Values of `f5`."""
+
+    NONE = 0
+    SENT = 1
+    ADVERSARY = 2
+    """The adversary proved itself in this session."""
+
+
+class Reply(IntEnum):
+    """Values of `rsp`."""
+
+    NONE = 0
+    REGISTERED = 1
+    DEREGISTERED = 2
+    REFUSED = 3
+    INCOMPLETE = 4
+    """A refusal that is too short to be read (REG-3, historic)."""
+    UNUSABLE = 5
+    """Registered, with credentials that do not work."""
+
+
+FOLDED = ("dev", "waiting_dev", "aside_size", "waiting_size")
+"""Fields of a SED that follow from others in these systems and are no variables."""
+FALSE_ALARMS = ("fake", "broken", "cross", "leak", "wrong", "faa_lost", "split", "locked", "spurious")
+"""Monitors: 0 until what a property forbids has happened."""
+
+
+class Layout:
+    """What a scope and a profile fix: the variables, and how to read and write them."""
+
+    def __init__(self, scope: Scope, profile: Profile) -> None:
+        self.scope, self.profile = scope, profile
+        self.first, self.last, self.idle = scope.timeouts
+        self.variables: dict[str, Variable] = {}
+        self.fixed: dict[str, int] = {}
+        peers = sorted({SSS_ID, STRANGER, ABSENT, *scope.seds})
+        for i in scope.seds:
+            self._sed(i, peers)
+            self._links(i)
+            self._wire(i)
+        self._shared()
+
+    # --- declarations ------------------------------------------------------------------------------------------------
+
+    def _add(self, name: str, high: int, *, low: int = 0, init: int = 0, when: bool = True) -> None:
+        """A variable; where `when` is false, a constant."""
+        if when and high > low:
+            self.variables[name] = Variable(name, low, high, init)
+        else:
+            self.fixed[name] = init
+
+    def _sed(self, i: int, peers: list[int]) -> None:
+        scope = self.scope
+        timer = max(self.last, self.idle)
+        message = scope.records if "oversize" not in scope.faults else 16_385
+        highs = {
+            "mode": 4, "step": 6, "peer": peers[-1], "handshake": 2, "registered": 1, "timer": timer, "timeout": self.last,
+            "expect": scope.finished + scope.records + 1, "began": 1, "size": message, "op": 1, "aside": 1,
+            "aside_to": peers[-1], "unyielding": 1, "waiting": 4, "waiting_to": peers[-1], "waiting_op": 1,
+        }  # fmt: skip
+        for field in State._fields:
+            if field not in FOLDED:
+                low = -1 if field == "timer" else 0
+                self._add(f"s{i}_{field}", highs[field], low=low, when=self._used(i, field))
+
+    def _used(self, i: int, field: str) -> bool:
+        """Whether a SED's field can change in this scope."""
+        scope = self.scope
+        sending, asking = bool(scope.sends.get(i)), bool(scope.asks.get(i))
+        if field in ("aside", "aside_to", "unyielding"):
+            return sending
+        if field in ("op", "waiting_op", "registered"):
+            return asking
+        if field == "waiting_to":
+            return sending
+        return True
+
+    def _links(self, i: int) -> None:
+        scope = self.scope
+        sending, asking = bool(scope.sends.get(i)), bool(scope.asks.get(i))
+        client, prompt = sending or asking, not scope.free
+        served = any(i in to for j, to in scope.sends.items() if j != i) or scope.boots > 0
+        for slot in ("h", "v"):
+            self._add(f"s{i}_{slot}", 1, when=client and not scope.forging)
+        self._add(f"s{i}_hc", 1, when=client)
+        self._add(f"s{i}_old", max(scope.seds), when=sending and prompt)
+        self._add(f"s{i}_chosen", 3, when=client)
+        for slot in ("f4", "f4p", "f4r", "f6"):
+            self._add(f"s{i}_{slot}", 1, when=client)
+        self._add(f"s{i}_f6n", scope.finished, when=asking)
+        self._add(f"s{i}_rsp", 5, when=asking)
+        self._add(f"s{i}_rseq", scope.finished, when=asking)
+        self._add(f"s{i}_cl", 1, when=asking)
+        self._add(f"s{i}_f5", 2, when=served or scope.forging)
+        self._add(f"s{i}_f5ca", 1, when=served)
+        self._add(f"s{i}_fin", scope.finished, when=served)
+        for r in range(scope.records):
+            self._add(f"s{i}_d{r}", 1, when=served)
+        self._add(f"s{i}_c", 1, when=served)
+        self._add(f"s{i}_al", 1, when=prompt and not scope.forging)
+        self._add(f"s{i}_todo", scope.messages or 0, init=scope.messages or 0, when=sending)
+        self._add(f"s{i}_asks", scope.requests or 0, init=scope.requests or 0, when=asking)
+        self._add(f"s{i}_owed", 2, low=-1, when=asking)
+        self._add(f"s{i}_boots", scope.boots, init=scope.boots)
+        self._add(f"s{i}_gen", 1, when=asking and not self.profile.reg_1)
+        weak = scope.boots > 0 and not self.profile.adv_3
+        self._add(f"s{i}_lost", 1, when=sending and "all-delivered" in scope.properties)
+        self._add(f"s{i}_rec", max(scope.seds), when=weak)
+        self._add(f"s{i}_first", 1, init=1, when=weak)
+        for j in scope.seds:
+            if j != i:
+                most = scope.messages if scope.messages is not None else 255
+                self._add(f"sent{i}{j}", most, low=-1, when=j in scope.sends.get(i, ()))
+
+    def _wire(self, i: int) -> None:
+        scope, asking = self.scope, bool(self.scope.asks.get(i))
+        highs = {
+            "step": 6, "handshake": 2, "timer": max(self.last, self.idle), "timeout": self.last,
+            "expect": scope.finished + 1, "answered": 1, "registered": 1,
+        }  # fmt: skip
+        for field in Wire._fields:
+            self._add(f"w{i}_{field}", highs[field], low=-1 if field == "timer" else 0, when=asking)
+        for slot, high in (("f5", 1), ("fin", scope.finished), ("rq", 1), ("rop", 1), ("c", 1)):
+            self._add(f"w{i}_{slot}", high, when=asking)
+        self._add(f"w{i}_al", 1, when=asking and not scope.free and not scope.forging)
+
+    def _shared(self) -> None:
+        scope = self.scope
+        self._add("faults", scope.losses, init=scope.losses)
+        self._add("swaps", scope.swaps, init=scope.swaps)
+        self._add("restarts", scope.restarts, init=scope.restarts)
+        self._add("gen", 1, when=scope.restarts > 0 and not self.profile.reg_1)
+        self._add("frozen", 1, when="half-frame" in scope.faults and not self.profile.reg_7)
+        for name in FALSE_ALARMS:
+            self._add(name, 1)
+
+    # --- reading and writing -----------------------------------------------------------------------------------------
+
+    def setting(self, i: int) -> Setting:
+        """What the rules of SED `i` take as given."""
+        return Setting(i, self.profile, self.first, self.last, self.idle)
+
+    def wire_setting(self, i: int) -> WireSetting:
+        """What the SSS's rules for the wire of SED `i` take as given."""
+        return WireSetting(i, self.profile, False, self.first, self.last, self.idle)
+
+    def draft(self, v: Variables) -> Draft:
+        """A draft of the state that follows `v`."""
+        return Draft(self, v)
+
+    @property
+    def others(self) -> dict[int, tuple[int, ...]]:
+        """For each SED the other ones."""
+        return {i: tuple(j for j in self.scope.seds if j != i) for i in self.scope.seds}
+
+
+class Draft:
+    """The state after an action, under construction: what was set, else what was."""
+
+    def __init__(self, layout: Layout, v: Variables) -> None:
+        self._layout, self._old = layout, v
+        self._concrete = isinstance(getattr(v, next(iter(layout.variables))), int)
+        self.update: dict[str, Term] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self.update:
+            return self.update[name]
+        return self._layout.fixed[name] if name in self._layout.fixed else getattr(self._old, name)
+
+    def set(self, name: str, value: Term, when: Term = True) -> None:
+        """Give a variable a new value, where `when` holds. What a scope fixes must stay as it is."""
+        if when is False:
+            return
+        if name in self._layout.fixed:
+            if self._concrete and when is True and int(value) != self._layout.fixed[name]:
+                raise ValueError(f"scope {self._layout.scope.name} fixes {name}, and something sets it to {value}")
+            return
+        self.update[name] = value if when is True else If(when, value, self[name])
+
+    def sed(self, i: int) -> SimpleNamespace:
+        """SED `i` as the rules see a `State`."""
+        values = {field: self[f"s{i}_{field}"] for field in State._fields if field not in FOLDED}
+        records = self._layout.scope.records
+        view = SimpleNamespace(dev=i, waiting_dev=i, **values)
+        view.aside_size = records
+        view.waiting_size = If(view.waiting == Waiting.REQUEST, 4, records)
+        return view
+
+    def wire(self, i: int) -> SimpleNamespace:
+        """The SSS's side of the wire of SED `i` as its rules see a `Wire`."""
+        return SimpleNamespace(**{field: self[f"w{i}_{field}"] for field in Wire._fields})
+
+    def change_sed(self, i: int, update: dict[str, Term]) -> None:
+        """Carry out a rule's update of SED `i`."""
+        for field, value in update.items():
+            if field not in FOLDED:
+                self.set(f"s{i}_{field}", value if not isinstance(value, int) else int(value))
+
+    def change_wire(self, i: int, update: dict[str, Term]) -> None:
+        """Carry out a rule's update of the wire of SED `i`."""
+        for field, value in update.items():
+            self.set(f"w{i}_{field}", value if not isinstance(value, int) else int(value))
