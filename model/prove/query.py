@@ -97,9 +97,7 @@ def _counterexample(solver: Any, literals: list[Any], query: Query) -> Reply:
     kept = list(literals)
     for variable, (_, value) in zip(variables, query.initial, strict=True):
         as_first = variable == value
-        if z3.is_true(model.eval(as_first, model_completion=False)):
-            kept.append(as_first)
-        elif solver.check(*kept, as_first) == z3.sat:
+        if solver.check(*kept, as_first) == z3.sat:
             model = solver.model()
             kept.append(as_first)
     state = []

@@ -20,16 +20,18 @@ def channel(*, checked=True):
         news = v.wire > v.got if checked else True
         return Step(v.wire > 0, {"wire": 0, "got": If(news, v.wire, v.got), "taken": If(news, v.taken + 1, v.taken)})
 
-    variables = (Variable("sent", 0, 9), Variable("wire", 0, 9), Variable("got", 0, 9), Variable("taken", 0, 9))
+    variables = tuple(Variable(name, 0, 9) for name in ("sent", "wire", "got", "taken", "told"))
     actions = (
         action("send", lambda v: Step(True, {"sent": v.sent + 1, "wire": v.sent + 1}), when=lambda v: v.wire == 0),
         action("again", lambda v: Step(And(v.wire == 0, v.sent > 0), {"wire": v.sent})),
         action("deliver", deliver),
         action("lose", lambda v: Step(v.wire > 0, {"wire": 0})),
+        action("tell", lambda v: Step(v.told != v.got, {"told": v.got})),
     )
     properties = (
         always("made-up", lambda v: v.got <= v.sent),
         always("twice", lambda v: v.taken <= v.sent),
+        always("hearsay", lambda v: v.told <= v.sent),
         Property("any", Kind.REACHABLE, (), "", lambda v: v.got > 0),
     )
     return System("channel", variables, actions, properties)

@@ -2,6 +2,7 @@ import provable
 import pytest
 
 from model.prove import bounded
+from model.system.base import Step, System, Variable
 from model.system.outcome import Finding
 
 
@@ -31,6 +32,14 @@ def test_none_is_open_and_never_more():
     system = provable.channel()
     answer = bounded(system, system.property("twice"), 6)
     assert (answer.finding, answer.how) == (Finding.OPEN, "no violation within 6 steps")
+
+
+def test_one_action_at_a_time():
+    apart = [provable.action(n, lambda v, n=n: Step(True, {n: 1})) for n in ("x", "y")]
+    both = provable.always("not both", lambda v: v.x + v.y < 2)
+    system = System("apart", (Variable("x", 0, 1), Variable("y", 0, 1)), tuple(apart), (both,))
+    assert bounded(system, both, 1).finding is Finding.OPEN
+    assert len(bounded(system, both, 2).path) == 2
 
 
 def test_where_z3_gives_up_the_bound_is_what_was_looked_at(monkeypatch):
