@@ -275,7 +275,8 @@ def _at_client(m: Makers, i: int, peer: int) -> Iterator[Action]:
             continue
         slot = _Slot(layout, f"s{i}_{name}")
         old = name != "f4"
-        origin = f"from {peer}{', of a session it left' if old else ''}"
+        shown = {"f4": "", "f4p": ", of a session it left", "f4r": ", of a session it left while registered"}[name]
+        origin = f"from {peer}{shown}"
 
         def first(d: Draft, slot: _Slot = slot, old: bool = old) -> None:
             if slot.take:

@@ -25,9 +25,10 @@ def forgeries(m: Makers) -> Iterator[Action]:
     for i in scope.seds:
         if scope.forging:
             yield from _without_keys(m, i)
-            if scope.asks.get(i):
+            if scope.asks.get(i) and scope.wires:
                 yield from _on_the_wire(m, i)
-            yield from _as_client(m, i)
+            if scope.radio:
+                yield from _as_client(m, i)
             if scope.sends.get(i):
                 yield from _as_server(m, i)
         elif scope.free:
@@ -41,7 +42,7 @@ def forgeries(m: Makers) -> Iterator[Action]:
 
 def _without_keys(m: Makers, i: int) -> Iterator[Action]:
     layout = m.layout
-    for x in (*layout.others[i], STRANGER):
+    for x in (*layout.others[i], STRANGER) if layout.scope.radio else ():
         spoofed = f"spoofed from {x}"
         yield from m.sed(i, "forge", "hello", (x,), drops=False, origin=spoofed, stimulus=("spoof", i, 1, x))
         for handshake in (2, 3):
@@ -91,7 +92,7 @@ def _on_the_wire(m: Makers, i: int) -> Iterator[Action]:
             (ca, STRANGER, STRANGER),
             when=lambda v: m.layout.draft(v)[f"w{i}_handshake"] == 2,
             drops=False,
-            origin=f"of {STRANGER}, claimed to be {i}",
+            origin=f"of {STRANGER} ({ca.name.lower()}), claimed to be {i}",
         )
 
 
@@ -115,7 +116,7 @@ def _as_client(m: Makers, i: int) -> Iterator[Action]:
         return And(d[f"s{i}_step"] == Step.ACCEPT, d[f"s{i}_handshake"] == 2)
 
     for ca in layout.scope.owns or (Ca.OTHER,):
-        origin = f"of {STRANGER} ({ca.name.lower()})"
+        origin = f"of {STRANGER} as client ({ca.name.lower()})"
         yield from m.sed(
             i,
             "forge",
@@ -167,7 +168,7 @@ def _as_server(m: Makers, i: int) -> Iterator[Action]:
         d.set(f"s{i}_f4r", 0)
 
     for ca in layout.scope.owns or (Ca.OTHER,):
-        origin = f"of {STRANGER} ({ca.name.lower()})"
+        origin = f"of {STRANGER} as server ({ca.name.lower()})"
         yield from m.sed(
             i,
             "forge",

@@ -93,11 +93,12 @@ def _sed_emits(layout: Layout, d: Draft, i: int, emit: Emit) -> None:
     if when is False:
         return
     match emit.kind:
-        case "hello":
-            if not layout.scope.forging:
-                d.set(f"s{i}_h", 1, when)
-        case "hello-cookie":
-            d.set(f"s{i}_hc", 1, when)
+        case "hello" | "hello-cookie":  # to somebody who is not there it is lost
+            there = And(when, Or(emit.args[0] == SSS_ID, _present(layout, emit.args[0])))
+            if emit.kind == "hello-cookie":
+                d.set(f"s{i}_hc", 1, there)
+            elif not layout.scope.forging:
+                d.set(f"s{i}_h", 1, there)
         case "verify-request" | "flight4" | "flight6":
             _server_emits(layout, d, i, emit)
         case "flight5":

@@ -202,7 +202,7 @@ def watch(layout: Layout, d: Draft, i: int, rule: Rule, e: SimpleNamespace, v: V
         d.set("faa_lost", 1, s.mode != Mode.FATAL_ERROR)
     if rule.id in ("DTL-6.give-up", "SES-7.idle", "SES-7.idle-sss"):
         d.set("spurious", 1)
-    if rule.id not in ("SES-2.write", "SES-9.yield"):
+    if f"s{i}_lost" in layout.variables and rule.id not in ("SES-2.write", "SES-9.yield"):
         over = d[f"s{i}_mode"] != Mode.SENDING_MESSAGE
         present = one_of(s.peer, *layout.scope.seds)
         d.set(f"s{i}_lost", 1, And(s.mode == Mode.SENDING_MESSAGE, over, present))

@@ -25,11 +25,18 @@ def _some(layout: Layout, holds: Callable[[Variables, int], Term]) -> Callable[[
 
 
 def _never(
-    name: str, monitor: str, needs: str, says: str, premise: Callable[[Layout], Callable[[Variables], Term]]
+    name: str,
+    monitor: str,
+    needs: str,
+    says: str,
+    premise: Callable[[Layout], Callable[[Variables], Term]],
+    about: Callable[[Layout], bool] = lambda _: True,
 ) -> Make:
-    """A monitor stays 0."""
+    """A monitor stays 0, in scopes that have what it is about."""
 
-    def make(layout: Layout) -> Property:
+    def make(layout: Layout) -> Property | None:
+        if not about(layout):
+            return None
         return Property(
             name, Kind.ALWAYS, tuple(needs.split()), says, lambda v: getattr(v, monitor) == 0, premise(layout)
         )
@@ -52,6 +59,16 @@ def _anything(_: Layout) -> Callable[[Variables], Term]:
 def busy(d: Variables, i: int) -> Term:
     """A session of SED `i` runs."""
     return one_of(d[f"s{i}_mode"], Mode.SENDING_MESSAGE, Mode.RECEIVING_MESSAGE, Mode.TALKING_TO_SSS)
+
+
+def receives(layout: Layout) -> bool:
+    """Some SED can be a server."""
+    return bool(layout.scope.sends) or layout.scope.forging
+
+
+def sends(layout: Layout) -> bool:
+    """Some SED can be a client of another."""
+    return bool(layout.scope.sends)
 
 
 def rest(layout: Layout) -> Callable[[Variables], Term]:
@@ -179,7 +196,10 @@ def at_most_once(layout: Layout) -> Property | None:
     )
 
 
-def cpu_first(layout: Layout) -> Property:
+def cpu_first(layout: Layout) -> Property | None:
+    if not receives(layout):
+        return None
+
     def holds(d: Variables, i: int) -> Term:
         unproved = And(d[f"s{i}_mode"] == Mode.RECEIVING_MESSAGE, d[f"s{i}_step"] == Step.ACCEPT)
         late = d[f"s{i}_timeout"] > layout.first
@@ -254,17 +274,45 @@ ALWAYS: tuple[Make, ...] = (
     cpu_first,
     faa_never_waits,
     _never(
-        "authentic", "fake", "CRT-7 CRT-3 SES-3",
-        "What a CPU gets as a message from a SED was sent by that SED; nobody can speak in its name.", _step(Step.LISTEN),
+        "authentic",
+        "fake",
+        "CRT-7 CRT-3 SES-3",
+        "What a CPU gets as a message from a SED was sent by that SED; nobody can speak in its name.",
+        _step(Step.LISTEN),
+        sends,
     ),
     _never(
-        "confidential", "leak", "CRT-7 CRT-3 DTL-1",
-        "A message goes only to the device that it is for; nobody else can read it.", _step(Step.KEYS),
+        "confidential",
+        "leak",
+        "CRT-7 CRT-3 DTL-1",
+        "A message goes only to the device that it is for; nobody else can read it.",
+        _step(Step.KEYS),
+        sends,
     ),
-    _never("same-bytes-or-nothing", "broken", "SES-8 FRM-2 SES-10", "A CPU gets a message whole and unchanged, or not at all.", _step(Step.LISTEN)),
-    _never("no-session-across-cas", "cross", "CRT-9 CRT-3", "No session completes between certificates of different CAs.", _step(Step.LISTEN)),
-    _never("right-certificate-set", "wrong", "CRT-2 CRT-3 CRT-4", "Each session shows the set that it must: provisioning to the SSS and while unregistered, else runtime.", _step(Step.ACCEPT)),
-)  # fmt: skip
+    _never(
+        "same-bytes-or-nothing",
+        "broken",
+        "SES-8 FRM-2 SES-10",
+        "A CPU gets a message whole and unchanged, or not at all.",
+        _step(Step.LISTEN),
+        sends,
+    ),
+    _never(
+        "no-session-across-cas",
+        "cross",
+        "CRT-9 CRT-3",
+        "No session completes between certificates of different CAs.",
+        _step(Step.LISTEN),
+        sends,
+    ),
+    _never(
+        "right-certificate-set",
+        "wrong",
+        "CRT-2 CRT-3 CRT-4",
+        "Each session shows the set that it must: provisioning to the SSS and while unregistered, else runtime.",
+        _step(Step.KEYS),
+    ),
+)
 """Safety, asked of every scope that has what they are about."""
 
 
@@ -300,8 +348,28 @@ def can_rest(layout: Layout) -> Property:
     )
 
 
-def _found(name: str, needs: str, says: str, holds: Callable[[Layout], Callable[[Variables], Term]]) -> Make:
-    return lambda layout: Property(name, Kind.REACHABLE, tuple(needs.split()), says, holds(layout))
+def message_arrives(layout: Layout) -> Property:
+    def holds(d: Variables, i: int) -> Term:
+        whole = And(d[f"s{i}_step"] == Step.LISTEN, d[f"s{i}_size"] == layout.scope.records, d[f"s{i}_c"] == 1)
+        return And(whole, d[f"s{i}_f5"] != Proof.ADVERSARY)
+
+    return Property(
+        "a-message-arrives",
+        Kind.REACHABLE,
+        ("SES-2", "SES-3"),
+        "A message can get through: whole, with its close_notify before the receiver.",
+        _some(layout, holds),
+    )
+
+
+def device_registers(layout: Layout) -> Property:
+    return Property(
+        "a-device-registers",
+        Kind.REACHABLE,
+        ("REG-1", "CRT-5"),
+        "A device can get registered.",
+        _some(layout, lambda d, i: d[f"s{i}_registered"] == 1),
+    )
 
 
 NAMED: dict[str, Make] = {
@@ -310,11 +378,23 @@ NAMED: dict[str, Make] = {
     "idle-again": idle_again,
     "can-register": can_register,
     "can-come-to-rest": can_rest,
-    "no-split-fleet": _never("no-split-fleet", "split", "REG-1 CRT-3", "Two registered SEDs accept each other's certificates.", lambda layout: lambda v: And(*(layout.draft(v)[f"s{i}_registered"] == 1 for i in layout.scope.seds))),
-    "registration-is-granted": _never("registration-is-granted", "locked", "REG-5 REG-1", "The SSS never refuses to register a device that has no runtime set.", _mode(Mode.TALKING_TO_SSS)),
-    "a-message-arrives": _found("a-message-arrives", "SES-2 SES-3", "A message can be delivered at all.", lambda layout: lambda v: Or(*(And(layout.draft(v)[f"s{i}_c"] == 0, layout.draft(v)[f"s{i}_step"] == Step.LISTEN, layout.draft(v)[f"s{i}_began"] == 1, layout.draft(v)[f"s{i}_f5"] != Proof.ADVERSARY) for i in layout.scope.seds))),
-    "a-device-registers": _found("a-device-registers", "REG-1 CRT-5", "A device can get registered at all.", lambda layout: _some(layout, lambda d, i: d[f"s{i}_registered"] == 1)),
-}  # fmt: skip
+    "a-message-arrives": message_arrives,
+    "a-device-registers": device_registers,
+    "no-split-fleet": _never(
+        "no-split-fleet",
+        "split",
+        "REG-1 CRT-3",
+        "Two registered SEDs accept each other's certificates.",
+        lambda layout: _all(layout, lambda d, i: d[f"s{i}_registered"] == 1),
+    ),
+    "registration-is-granted": _never(
+        "registration-is-granted",
+        "locked",
+        "REG-5 REG-1",
+        "The SSS never refuses to register a device that has no runtime set.",
+        _mode(Mode.TALKING_TO_SSS),
+    ),
+}
 """Properties that a scope asks by name."""
 
 

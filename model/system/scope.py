@@ -40,6 +40,9 @@ class Scope:
     """Records that are overtaken by the close_notify, in all (links that are not free)."""
     forging: bool = False
     """Whether the adversary makes up what needs no key: hellos, echoed cookies, alerts, plaintext messages, junk."""
+    radio: bool = True
+    wires: bool = True
+    """Whether what it makes up reaches the SEDs by the radio, and the SSS by their wires."""
     owns: tuple[Ca, ...] = ()
     """Whose certificates the adversary's own device has, in its own name; their keys too."""
     removed: bool = False
