@@ -1,7 +1,7 @@
-"""The program `scewl`: conform, replay, provision.
+"""The program `scewl`: check, conform, replay, provision.
 
-Results go to stdout, progress and errors to stderr. Exit codes: 0 pass, 1 fail, 2 usage, 3 error or inconclusive,
-4 nothing selected, 130 interrupted.
+Results go to stdout, progress and errors to stderr. Exit codes: 0 pass (true), 1 fail (false), 2 usage, 3 error or
+inconclusive (open), 4 nothing selected, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from conformance.cli import conform, provision, replay
+from conformance.cli import check, conform, provision, replay
 from conformance.cli.shared import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_PIPE, EXIT_USAGE, UsageError, complain, nearest
 from conformance.targets.base import HarnessError
 
 _EXAMPLES = """examples:
+  scewl check                                check the model: every state, every property
   scewl conform                              run every purpose against our firmware in QEMU
   scewl conform --firmware my.elf            run every purpose against yours
   scewl replay reports/out/conform/ID.jsonl  run one recorded trace again
@@ -42,12 +43,12 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = _Parser(
         prog="scewl",
-        description="Judge implementations of DTLS over SCEWL.",
+        description="Check the model of DTLS over SCEWL, and judge implementations by it.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (conform, replay, provision):
+    for command in (check, conform, replay, provision):
         command.add_parser(commands)
     return parser
 

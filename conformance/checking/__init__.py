@@ -1,0 +1,1 @@
+"""The report of model checking: what was asked, what the engines found, and how people read it."""

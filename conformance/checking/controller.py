@@ -1,0 +1,180 @@
+"""One controller by itself: its states as a diagram, and how long one session can keep it busy.
+
+Both are made from the transitions of explored systems, seen through a controller's mode and step. A scope with one
+controller is taken where there is one; without it, all scopes that are small enough together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from conformance.checking.backend import Scope, Tick
+from conformance.checking.ladder import parse_name
+from conformance.checking.paths import controllers, show, state_of
+from conformance.checking.results import BoundRow, EdgeResult, StateResult
+from model.bounds import longest
+from model.explore import Explorer
+from model.profile import PROFILES
+from model.state import Mode
+from model.system.base import System, Values, Variables
+from model.terms import Term
+from model.walk import Graph
+
+LIMIT = 100_000
+"""States of a system that is looked at here: about a tenth of a millisecond and a kilobyte each."""
+SMALL = 20_000
+"""States of a scope that is taken where no scope has one controller alone."""
+
+SSS_PREFIX = "SSS "
+"""How actions mark a rule of the SSS."""
+
+OPENING = frozenset(
+    {
+        "SES-2.open",
+        "SES-3.open",
+        "SES-3.start-over",
+        "SES-4.open",
+        "SES-5.take-request",
+        "SES-5.take-send",
+        "SES-7.junk",
+        "SES-9.resume",
+        "SES-9.yield",
+        "ADV-1.replace",
+    }
+)
+"""Rules that begin a session."""
+
+STAYS = {
+    Mode.SENDING_MESSAGE: "one session as sender",
+    Mode.RECEIVING_MESSAGE: "one session as receiver",
+    Mode.TALKING_TO_SSS: "one session with the SSS",
+}
+"""What is measured: how long one session of a mode can last."""
+
+
+@dataclass
+class Picture:
+    """What is known of controllers so far."""
+
+    states: dict[str, StateResult] = field(default_factory=dict)
+    rules: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    """From one state of the diagram to another: by which rules."""
+    bounds: dict[tuple[str, str], BoundRow] = field(default_factory=dict)
+    """Per profile and what is measured: the longest so far."""
+
+    @property
+    def edges(self) -> list[EdgeResult]:
+        """The diagram's edges, in order."""
+        order = list(self.states)
+        pairs = sorted(self.rules, key=lambda pair: (order.index(pair[0]), order.index(pair[1])))
+        return [EdgeResult(start, end, sorted(self.rules[start, end])) for start, end in pairs]
+
+    def draw(self, graph: Graph) -> None:
+        """Add the transitions of a system."""
+        system = graph.system
+        for mode, step in controllers(system):
+            number = _number(mode)
+            at = _Projection(system, mode, step)
+            for source in range(graph.expanded):
+                before = at(graph.states[source])
+                self.states.setdefault(before.id, before)
+                for taken, target in graph.ways(source):
+                    action, after = system.actions[taken], at(graph.states[target])
+                    name = parse_name(action.name)
+                    rules = [rule for rule in action.rules if not rule.startswith(SSS_PREFIX)]
+                    if before != after or (rules and number in ("", name.actor)):
+                        self.states.setdefault(after.id, after)
+                        self.rules.setdefault((before.id, after.id), set()).update(rules or [name.rule])
+
+    def measure(self, graph: Graph, profile: str, scope: str) -> None:
+        """Add the longest sessions of a system."""
+        system = graph.system
+        for mode_name, _ in controllers(system):
+            number = _number(mode_name)
+            begins = {
+                a.name for a in system.actions if OPENING & set(a.rules) and number in ("", parse_name(a.name).actor)
+            }
+            for mode, what in STAYS.items():
+                if row := _longest(graph, mode_name, mode, begins, BoundRow(profile, what, scope, None)):
+                    self.keep(row)
+
+    def keep(self, row: BoundRow) -> None:
+        """Keep the longest: an error tells nothing, and nothing is longer than for ever."""
+        known = self.bounds.setdefault((row.profile, row.what), row)
+        if _length(row) > _length(known):
+            self.bounds[row.profile, row.what] = row
+
+
+class _Projection:
+    """From states of a system to those of the diagram, for one controller."""
+
+    def __init__(self, system: System, mode: str, step: str) -> None:
+        self.mode, self.step = system.names.index(mode), system.names.index(step)
+        self.known: dict[tuple[int, int], StateResult] = {}
+
+    def __call__(self, values: Values) -> StateResult:
+        key = values[self.mode], values[self.step]
+        if key not in self.known:
+            self.known[key] = state_of(*key)
+        return self.known[key]
+
+
+def describe_controller(
+    scopes: Sequence[Scope], sizes: Mapping[str, int], profile: str, progress: Callable[[Tick], None]
+) -> Picture:
+    """The picture from the scopes whose number of states is in `sizes`; time bounds for the run's profile first.
+
+    Raises what a scope or the compiler raises.
+    """
+    picture = Picture()
+    systems = {s.name: s.build(PROFILES[profile]) for s in scopes if s.name in sizes}
+    alone = [s for s in scopes if s.name in sizes and len(controllers(systems[s.name])) == 1]
+    chosen = alone[:1] or [s for s in scopes if sizes.get(s.name, SMALL + 1) <= SMALL]
+    for scope in chosen:
+        graph = graph_of(systems[scope.name], progress)
+        picture.draw(graph)
+        picture.measure(graph, profile, scope.name)
+    for other in PROFILES.keys() - {profile}:
+        for scope in chosen:
+            picture.measure(graph_of(scope.build(PROFILES[other]), progress), other, scope.name)
+    return picture
+
+
+def graph_of(system: System, progress: Callable[[Tick], None]) -> Graph:
+    """All transitions of a system, computed by compiled code; of `LIMIT` states at most."""
+
+    class Compiled(System):
+        def successors(self, values: Values) -> Iterator[tuple[int, Values]]:
+            return iter(explorer.successors(values))
+
+    with Explorer(system, properties=()) as explorer:
+        compiled = Compiled(system.name, system.variables, system.actions, system.properties, system.unit)
+        return Graph.of(compiled, LIMIT, lambda states, depth: progress(Tick(states, depth)))
+
+
+def _longest(graph: Graph, mode_name: str, mode: Mode, begins: Collection[str], row: BoundRow) -> BoundRow | None:
+    """The row with what was found; None if the mode does not occur."""
+
+    def inside(v: Variables) -> Term:
+        return getattr(v, mode_name) == mode
+
+    if not graph.exhausted:
+        row.error = f"{row.scope} has more than {LIMIT:,} states"
+    elif next(graph.where(inside), None) is None:
+        return None
+    else:
+        bound = longest(graph, graph.system, inside, begins)
+        row.milliseconds, row.path = bound.milliseconds, show(graph.system, bound.path, bound.loop)
+    return row
+
+
+def _length(row: BoundRow) -> tuple[bool, bool, int]:
+    return not row.error, row.milliseconds is None, row.milliseconds or 0
+
+
+def _number(variable: str) -> str:
+    """The id in a variable's name; empty if it has none, as where there is one controller only."""
+    found = re.search(r"\d+", variable)
+    return found[0] if found else ""

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from conformance.checking import controller
+from conformance.checking.backend import Scope
+from conformance.checking.controller import Picture, describe_controller, graph_of
+from conformance.checking.results import BoundRow, CheckReport
+from model.profile import HARDENED
+from model.system.base import Action, Step, System, Variable
+from model.walk import Graph
+
+
+def test_states_and_edges(report: CheckReport) -> None:
+    assert [state.id for state in report.states] == [
+        "IDLE",
+        "SENDING_MESSAGE/HELLO",
+        "RECEIVING_MESSAGE/ACCEPT",
+        "SENDING_MESSAGE/COOKIE",
+        "RECEIVING_MESSAGE/LISTEN",
+        "SENDING_MESSAGE/KEYS",
+    ]
+    edges = {(edge.start, edge.end): edge.rules for edge in report.edges}
+    assert edges["SENDING_MESSAGE/KEYS", "IDLE"] == ["DTL-6.timeout", "SES-2.records"]
+    assert edges["RECEIVING_MESSAGE/ACCEPT", "RECEIVING_MESSAGE/LISTEN"] == ["SES-3.listen"]
+    assert edges["SENDING_MESSAGE/HELLO", "SENDING_MESSAGE/HELLO"] == ["SES-7.noise"]  # time is nobody's rule
+    assert ("IDLE", "SENDING_MESSAGE/KEYS") not in edges and len(edges) == 15
+
+
+def test_the_compiled_graph_is_the_plain_one(toys: SimpleNamespace) -> None:
+    plain, compiled = Graph.of(toys.alone(HARDENED)), graph_of(toys.alone(HARDENED), lambda tick: None)
+    assert (plain.states, plain.targets, plain.actions) == (compiled.states, compiled.targets, compiled.actions)
+
+
+def test_how_long_a_session_lasts(report: CheckReport) -> None:
+    """Three flights of 7 s, each answered in its last second; 7 s and then 60 s of silence."""
+    found = {(row.profile, row.what): row.milliseconds for row in report.bounds}
+    assert found == {
+        ("hardened", "one session as sender"): 6_000 + 6_000 + 7_000,
+        ("hardened", "one session as receiver"): 6_000 + 60_000,
+        ("historic", "one session as sender"): 19_000,
+        ("historic", "one session as receiver"): None,
+    }
+    for row in report.bounds:
+        assert row.path is not None and row.scope == "alone"
+        assert row.milliseconds in (None, sum(step.elapsed for step in row.path.steps))
+
+
+def test_what_has_too_many_states_is_not_measured(toys: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controller, "LIMIT", 20)
+    picture = describe_controller([toys.SCOPES["alone"]], {"alone": 89}, "hardened", lambda tick: None)
+    assert {row.error for row in picture.bounds.values()} == {"alone has more than 20 states"}
+
+
+def test_the_longest_is_kept() -> None:
+    picture = Picture()
+    for length in (5, None, 7):
+        picture.keep(BoundRow("p", "x", str(length), length))
+    picture.keep(BoundRow("p", "x", "", error="too large"))
+    assert picture.bounds["p", "x"].scope == "None"
+
+
+def test_which_scopes_are_taken(toys: SimpleNamespace) -> None:
+    """The scope with one controller is taken by itself, wherever it stands; one without any adds nothing."""
+    both = [toys.SCOPES["pair"], toys.SCOPES["alone"]]
+    picture = describe_controller(both, {"pair": 18, "alone": 89}, "historic", lambda tick: None)
+    assert list(dict.fromkeys(row.profile for row in picture.bounds.values())) == ["historic", "hardened"]
+    none = describe_controller(both[:1], {"pair": 18}, "hardened", lambda tick: None)
+    assert (none.states, none.edges, none.bounds) == ({}, [], {})
+    assert describe_controller(both, {}, "hardened", lambda tick: None).states == {}
+
+
+def test_small_scopes_of_several_controllers_are_seen_together() -> None:
+    """SED 3 opens and is back; SED 4 opens and nothing ends its session. A rule is its actor's alone."""
+
+    def change(name: str, when: str, value: int, **update: int) -> Action:
+        rule = name.partition(".")[2]
+        kind = "timer" if rule.startswith("DTL-6") else "cpu"
+        return Action(name, kind, (rule,), "", lambda v: Step(getattr(v, when) == value, dict(update)))
+
+    actions = (
+        change("3.SES-2.open", "s3_mode", 0, s3_mode=1, s3_step=1),
+        change("3.SES-7.noise", "s3_mode", 0),
+        change("3.DTL-6.give-up", "s3_mode", 1, s3_mode=0, s3_step=0),
+        change("4.SES-3.open", "s4_mode", 0, s4_mode=2, s4_step=5),
+    )
+    variables = tuple(Variable(f"s{i}_{name}", 0, 6) for i in (3, 4) for name in ("mode", "step"))
+    scope = Scope("two", "", lambda profile: System("two", variables, actions, ()), ("explore",))
+    picture = describe_controller([scope], {"two": 4}, "hardened", lambda tick: None)
+    assert picture.rules == {
+        ("IDLE", "SENDING_MESSAGE/HELLO"): {"SES-2.open"},
+        ("IDLE", "IDLE"): {"SES-7.noise"},
+        ("SENDING_MESSAGE/HELLO", "IDLE"): {"DTL-6.give-up"},
+        ("IDLE", "RECEIVING_MESSAGE/ACCEPT"): {"SES-3.open"},
+    }
+    assert {what: row.milliseconds for (of, what), row in picture.bounds.items() if of == "hardened"} == {
+        "one session as sender": 0,
+        "one session as receiver": None,
+    }
+    assert describe_controller([scope], {"two": 20_001}, "hardened", lambda tick: None).states == {}

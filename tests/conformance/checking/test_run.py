@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from conformance.checking.backend import ENGINES, Backend, NoTrace, bounds_of, load
+from conformance.checking.results import CheckReport, Standing
+from conformance.checking.run import make_plan, requirement_of, run
+from model.system.base import System
+from model.system.outcome import Answer, Finding
+from model.system.scope import Scope as ModelScope
+
+
+def test_what_is_planned(backend: Backend) -> None:
+    plan = make_plan(backend)
+    assert [(s.name, e) for s, e in plan.tasks] == [("alone", "explore"), ("pair", "explore")]
+    assert (plan.matrix, plan.controller, plan.properties) == (True, True, None)
+    plan = make_plan(backend, scopes=["large", "large"], engines=["run", "spin", "explore"])
+    assert [(s.name, e) for s, e in plan.tasks] == [("large", "run"), ("large", "explore")]
+    assert not plan.matrix
+    plan = make_plan(backend, properties=["at-most-once"], matrix=True)
+    assert [s.name for s, _ in plan.tasks] == ["pair"]
+    assert (plan.matrix, plan.controller, plan.properties) == (True, False, ("at-most-once",))
+    assert not make_plan(backend, profile="historic").matrix
+
+
+def test_what_is_found(report: CheckReport) -> None:
+    standings = {p.name: report.standing(p.name) for p in report.properties}
+    assert standings == {
+        "back-to-idle": Standing.BOUNDED,
+        "can-be-idle": Standing.BOUNDED,
+        "sends": Standing.BOUNDED,
+        "no-fatal": Standing.BOUNDED,
+        "armed": Standing.BOUNDED,
+        "sss-timer": Standing.VACUOUS,
+        "at-most-once": Standing.BOUNDED,
+        "registered": Standing.BOUNDED,
+        "all-delivered": Standing.FALSE,
+    }
+    assert [(c.scope, c.engine, c.states, c.exhausted) for c in report.checks] == [
+        ("alone", "run", 89, True),
+        ("pair", "run", 18, True),
+    ]
+    assert (report.exit_code, report.missing) == (1, [])
+    ((_, answer),) = report.answers("all-delivered")
+    assert answer.path is not None and answer.path.loop is not None
+    assert sum(1 for p in report.properties if p.name == "sends") == 1
+
+
+def test_the_compiled_engine_finds_the_same(toys: SimpleNamespace, backend: Backend, report: CheckReport) -> None:
+    other = toys.checked(backend, engines=["explore"], matrix=False)
+    counts = [[(c.states, c.transitions, c.depth, c.exhausted) for c in r.checks] for r in (other, report)]
+    assert counts[0] == counts[1]
+    for p in report.properties:
+        assert other.standing(p.name) is report.standing(p.name)
+    assert [r.scopes for r in other.rules] == [r.scopes for r in report.rules]
+
+
+def test_what_hardening_buys(report: CheckReport) -> None:
+    rows = {row.flag: row for row in report.matrix}
+    assert {flag: row.property for flag, row in rows.items() if row.property} == {
+        "ses_7": "armed",
+        "ses_8": "at-most-once",
+    }
+    ses_8 = rows["ses_8"]
+    assert (ses_8.requirement, ses_8.scope, ses_8.known) == ("SES-8", "pair", True)
+    assert ses_8.path is not None
+    assert [step.kind for step in ses_8.path.steps] == ["cpu", "deliver", "replay"]
+    assert rows["reg_4"].reason == "Nothing in these scopes depends on it." and rows["reg_4"].known
+    assert requirement_of("ses_11") == "SES-11"
+
+
+def test_a_rule_that_no_property_needs_is_said_with_the_states(toys: SimpleNamespace, backend: Backend) -> None:
+    """Without the properties that need SES-7 and SES-8, their absence is looked at, and nothing is found."""
+
+    def fewer(build, names):  # type: ignore[no-untyped-def]
+        return lambda profile: replace(
+            build(profile), properties=tuple(p for p in build(profile).properties if p.name in names)
+        )
+
+    scopes = {
+        "alone": replace(toys.SCOPES["alone"], build=fewer(toys.SCOPES["alone"].build, ("no-fatal",))),
+        "pair": replace(toys.SCOPES["pair"], build=fewer(toys.SCOPES["pair"].build, ("registered",))),
+    }
+    report = toys.checked(Backend(scopes), matrix=True)
+    assert report.exit_code == 0
+    rows = {row.flag: row for row in report.matrix}
+    assert rows["ses_7"].reason.startswith("Not needed by any property of alone (")
+    assert rows["ses_8"].reason.startswith("Not needed by any property of pair (")
+
+
+def test_rules_and_the_scopes_that_take_them(report: CheckReport) -> None:
+    rules = {(r.party, r.id): r.scopes for r in report.rules}
+    assert rules["controller", "SES-3.deliver"] == ["alone", "pair"]
+    assert rules["controller", "SES-2.open"] == ["alone"]
+    assert rules["SSS", "REG-1.keys"] == ["pair"]
+    assert rules["controller", "SES-4.open"] == []
+    assert ("SSS", "REG-7.open") in rules  # a rule of the model that no scope has
+
+
+def test_an_interruption_keeps_what_was_finished(toys: SimpleNamespace, backend: Backend) -> None:
+    engines = dict(backend.engines) | {"explore": toys.interrupted}
+    notes = toys.Notes()
+    plan = make_plan(Backend(toys.SCOPES, engines), engines=["run", "explore"], matrix=True)
+    report = run(plan, Backend(toys.SCOPES, engines), notes)
+    assert [(c.scope, c.engine) for c in report.checks] == [("alone", "run")]
+    assert report.missing[:2] == ["explore: alone", "run: pair"]
+    assert report.missing[-1] == "without ADV-3" and len(report.missing) == len(notes.begun) - 1 + 17 + 2
+    assert report.exit_code == 3 and report.standing("no-fatal") is Standing.BOUNDED
+    assert [tick.states for tick in notes.ticks if tick.memory] == [1_000]
+
+
+def test_an_engine_that_breaks_costs_its_check_only(toys: SimpleNamespace) -> None:
+    backend = Backend(toys.SCOPES, dict(ENGINES) | {"explore": toys.broken})
+    notes = toys.Notes()
+    report = run(make_plan(backend, engines=["explore", "run"]), backend, notes)
+    assert [(c.engine, c.error) for c in report.checks][:2] == [
+        ("explore", "RuntimeError: gcc is not installed: <apt-get install gcc>"),
+        ("run", ""),
+    ]
+    assert notes.errors and report.standing("no-fatal") is Standing.BOUNDED
+
+
+def test_a_scope_that_cannot_be_built_costs_its_checks_only(toys: SimpleNamespace, backend: Backend) -> None:
+    def unbuildable(profile: object) -> System:
+        raise ValueError("a name occurs twice\n" + "x " * 1_000)
+
+    scopes = {"alone": toys.SCOPES["alone"], "bad": replace(toys.SCOPES["pair"], name="bad", build=unbuildable)}
+    report = toys.checked(Backend(scopes), matrix=True)
+    assert (
+        report.checks[1].error.startswith("ValueError: a name occurs twice x x") and len(report.checks[1].error) <= 300
+    )
+    assert report.states and report.exit_code == 3
+    assert [row.flag for row in report.matrix if row.property] == ["ses_7"]
+
+
+def test_traces_are_recorded_for_what_is_false(toys: SimpleNamespace, backend: Backend) -> None:
+    def record(system: System, answer: Answer) -> str:
+        if system.name == "alone":
+            raise NoTrace("one controller has no peers")
+        return f"{system.name}-{answer.property}.jsonl"
+
+    report = toys.checked(Backend(toys.SCOPES, record=record), matrix=True)
+    ((_, answer),) = report.answers("all-delivered")
+    assert answer.path is not None and answer.path.trace == "pair-all-delivered.jsonl"
+    (row,) = [row for row in report.matrix if row.flag == "ses_7"]
+    assert row.path is not None and (row.path.trace, row.path.no_trace) == ("", "one controller has no peers")
+    ((_, example),) = report.answers("sends")
+    assert example.finding is Finding.HOLDS and example.path is not None and example.path.trace == ""
+
+
+def test_the_real_scopes_are_known_and_say_how_they_are_bounded() -> None:
+    backend = load()
+    assert backend.scopes and all(s.says and s.bounds["SEDs"] for s in backend.scopes.values())
+    unbounded = ModelScope("x", "", sends={3: (4,)}, messages=None, free=True, forging=True)
+    assert bounds_of(unbounded) == {
+        "SEDs": "3, 4",
+        "messages": "any number",
+        "links": "the adversary's",
+        "adversary": "forges",
+    }
+
+
+@pytest.mark.parametrize("name", ["pair", "absent"])
+def test_a_real_scope_by_two_engines(toys: SimpleNamespace, name: str) -> None:
+    backend = load()
+    plan = make_plan(backend, scopes=[name], engines=["explore", "run"], matrix=False)
+    report = run(replace(plan, controller=False), backend, toys.Notes())
+    explored, walked = report.checks
+    assert (explored.error, walked.error) == ("", "")
+    assert (explored.states, explored.transitions) == (walked.states, walked.transitions)
+    assert {a.property: a.finding for a in explored.answers} == {a.property: a.finding for a in walked.answers}
