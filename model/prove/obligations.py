@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import z3
@@ -25,6 +26,8 @@ class Obligations:
         self.goals = {goal.name: goal for goal in goals}
         if len(self.goals) != len(goals):
             raise ValueError(f"{system.name}: lemmas and properties need different names")
+        self._earlier = cache(self._render_earlier)
+        self._throughout = cache(self._render_throughout)
         self._terms = {goal.name: boolean(goal.holds(system.symbols)) for goal in goals}
 
     def first(self, name: str) -> Cti | None:
@@ -49,29 +52,41 @@ class Obligations:
 
     def query(self, number: int, names: Sequence[str], lemmas: Sequence[Lemma], depth: int) -> Query:
         """One question per named goal: it held in `depth` states in a row, does it hold after the action?"""
-        system = self.system
-        older = [state_at(system, time) for time in range(depth - 1)]
-        states = [*older, {name: getattr(system.symbols, name) for name in system.names}]
-        fixed = [boolean(system.symbolic[number].guard)]
-        taken = [selectors(system, time) for time in range(depth - 1)]
-        for before, after, chosen in zip(states, states[1:], taken, strict=False):
-            fixed += transition(system, before, after, chosen)
-
-        def throughout(goal: Goal) -> Any:
-            return z3.And(*(holds_at(system, goal.holds, state) for state in states))
-
-        asserted = [*fixed, *map(throughout, lemmas)]
+        declared, earlier = self._earlier(depth)
+        asserted = [_asserted(boolean(self.system.symbolic[number].guard)), *earlier]
+        fixed = len(asserted)
+        asserted += [self._throughout(lemma, depth) for lemma in lemmas]
         for name in names:
-            asserted += [throughout(self.goals[name]), z3.Not(self.touched[number][name])]
-        constants = [c for state in states for c in state.values()] + [c for chosen in taken for c in chosen]
+            asserted.append(self._throughout(self.goals[name], depth))
+            asserted.append(_asserted(z3.Not(self.touched[number][name])))
         return Query(
-            text="\n".join([*(_declared(c) for c in constants), *(f"(assert {term.sexpr()})" for term in asserted)]),
-            fixed=len(fixed),
+            text="\n".join([*declared, *asserted]),
+            fixed=fixed,
             lemmas=len(lemmas),
             goals=len(names),
-            initial=tuple((str(states[0][v.name]), v.init) for v in system.variables),
-            actions=tuple(tuple(str(c) for c in chosen) for chosen in taken),
+            initial=tuple((str(self._states(depth)[0][v.name]), v.init) for v in self.system.variables),
+            actions=tuple(tuple(str(c) for c in selectors(self.system, time)) for time in range(depth - 1)),
         )
+
+    def _states(self, depth: int) -> list[dict[str, Any]]:
+        """The constants of the states before the action, the last of them the system's own."""
+        older = [state_at(self.system, time) for time in range(depth - 1)]
+        return [*older, {name: getattr(self.system.symbols, name) for name in self.system.names}]
+
+    def _render_earlier(self, depth: int) -> tuple[list[str], list[str]]:
+        """Declarations, and the steps before the action."""
+        states = self._states(depth)
+        declared = [c for state in states for c in state.values()]
+        steps = []
+        for time, (before, after) in enumerate(pairwise(states)):
+            taken = selectors(self.system, time)
+            declared += taken
+            steps += transition(self.system, before, after, taken)
+        return [f"(declare-fun {c.sexpr()} () {c.sort().sexpr()})" for c in declared], [*map(_asserted, steps)]
+
+    def _render_throughout(self, goal: Goal, depth: int) -> str:
+        """That something holds in all states before the action."""
+        return _asserted(z3.And(*(holds_at(self.system, goal.holds, state) for state in self._states(depth))))
 
     def cti(self, name: str, number: int, reply: Reply) -> Cti | None:
         """The counterexample in a reply, carried out on integers; None where Z3 gave up."""
@@ -88,5 +103,5 @@ def _constants(term: Any) -> set[str]:
     return {str(c) for c in z3.z3util.get_vars(term)}
 
 
-def _declared(constant: Any) -> str:
-    return f"(declare-fun {constant.sexpr()} () {constant.sort().sexpr()})"
+def _asserted(term: Any) -> str:
+    return f"(assert {term.sexpr()})"

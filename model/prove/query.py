@@ -91,15 +91,15 @@ def _used(solver: Any, literals: list[Any]) -> tuple[int, ...]:
 
 
 def _counterexample(solver: Any, literals: list[Any], query: Query) -> Reply:
-    """One that differs from the initial state in few variables: none of them can be put back alone."""
+    """One that differs from the initial state in few variables: what an unsatisfiable core asks for, one by one."""
     variables = [z3.Int(name, ctx=solver.ctx) for name, _ in query.initial]
     model = solver.model()
-    kept = list(literals)
-    for variable, (_, value) in zip(variables, query.initial, strict=True):
-        as_first = variable == value
-        if solver.check(*kept, as_first) == z3.sat:
-            model = solver.model()
-            kept.append(as_first)
+    as_first = [variable == value for variable, (_, value) in zip(variables, query.initial, strict=True)]
+    while (verdict := solver.check(*literals, *as_first)) == z3.unsat:
+        core = {term.get_id() for term in solver.unsat_core()}
+        del as_first[max(n for n, term in enumerate(as_first) if term.get_id() in core)]
+    if verdict == z3.sat:
+        model = solver.model()
     state = []
     for variable, (_, value) in zip(variables, query.initial, strict=True):
         found = model.eval(variable, model_completion=False)
