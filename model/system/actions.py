@@ -59,7 +59,7 @@ def cpu(m: Makers) -> Iterator[Action]:
                 stimulus=(("register", "deregister")[op], i),
                 drops=False,
             )
-        if "malformed" in scope.faults:
+        if "malformed" in scope.faults and scope.asks.get(i):
             yield from m.sed(
                 i,
                 "cpu",
@@ -70,7 +70,7 @@ def cpu(m: Makers) -> Iterator[Action]:
                 stimulus=("malformed", i),
                 only=("SES-4.malformed",),
             )
-        if "other" in scope.faults:
+        if "other" in scope.faults and scope.sends.get(i):
             yield from m.sed(i, "cpu", "cpu-other", (), when=free, first=spend, stimulus=("broadcast", i))
         if "faa" in scope.faults:
             yield from m.sed(i, "cpu", "cpu-faa", (scope.records,), when=free, stimulus=("faa", i, "radio"))
@@ -271,7 +271,7 @@ def _at_client(m: Makers, i: int, peer: int) -> Iterator[Action]:
         return {"f4": certificate_of(d, peer, i), "f4p": Ca.PROVISIONING, "f4r": Ca.RUNTIME}[slot]
 
     for name in ("f4", "f4p", "f4r"):
-        if name == "f4r" and (peer == SSS_ID or not layout.scope.asks.get(peer)):
+        if name == "f4r" and peer == SSS_ID:
             continue
         slot = _Slot(layout, f"s{i}_{name}")
         old = name != "f4"
@@ -541,7 +541,7 @@ def losses(m: Makers) -> Iterator[Action]:
     for name in pending(layout):
         who, slot = int(name[1]), name.split("_")[1]
         flight = FLIGHTS.get(slot)
-        if slot == "old" or not (flight or layout.scope.lossy_records):
+        if slot == "old" or (flight or 7) not in layout.scope.losable:
             continue
         what = f"flight {flight}" if flight else {"c": "close", "rq": "request", "rsp": "response"}.get(slot, slot)
 

@@ -9,11 +9,17 @@ from model.system.base import System
 from model.system.layout import Layout
 from model.system.parts import Makers
 from model.system.properties import properties_of
+from model.system.reader import reader
 from model.system.scope import Scope
 
 
 def build(scope: Scope, profile: Profile) -> System:
-    """The system of a scope. Actions that no state can ever allow, such as those of a flag that is off, are left out."""
+    """The system of a scope; of one without SEDs the frame reader alone.
+
+    Actions that no state can ever allow, such as those of a flag that is off, are left out.
+    """
+    if not scope.seds:
+        return reader(profile)
     layout = Layout(scope, profile)
     makers = Makers(layout)
     sources = (

@@ -106,7 +106,8 @@ class Layout:
         for field in State._fields:
             if field not in FOLDED:
                 low = -1 if field == "timer" else 0
-                self._add(f"s{i}_{field}", highs[field], low=low, when=self._used(i, field))
+                init = int(scope.registered) if field == "registered" else 0
+                self._add(f"s{i}_{field}", highs[field], low=low, init=init, when=self._used(i, field))
 
     def _used(self, i: int, field: str) -> bool:
         """Whether a SED's field can change in this scope."""
@@ -114,7 +115,9 @@ class Layout:
         sending, asking = bool(scope.sends.get(i)), bool(scope.asks.get(i))
         if field in ("aside", "aside_to", "unyielding"):
             return sending
-        if field in ("op", "waiting_op", "registered"):
+        if field == "registered":
+            return asking or scope.boots > 0
+        if field in ("op", "waiting_op"):
             return asking
         if field == "waiting_to":
             return sending
@@ -143,8 +146,9 @@ class Layout:
             self._add(f"s{i}_d{r}", 1, when=served)
         self._add(f"s{i}_c", 1, when=served)
         self._add(f"s{i}_al", 1, when=prompt and not scope.forging)
-        self._add(f"s{i}_todo", scope.messages or 0, init=scope.messages or 0, when=sending)
-        self._add(f"s{i}_asks", scope.requests or 0, init=scope.requests or 0, when=asking)
+        todo, asks = (scope.messages or 0) * sending, (scope.requests or 0) * asking
+        self._add(f"s{i}_todo", todo, init=todo)
+        self._add(f"s{i}_asks", asks, init=asks)
         self._add(f"s{i}_owed", 2, low=-1, when=asking)
         self._add(f"s{i}_boots", scope.boots, init=scope.boots)
         self._add(f"s{i}_gen", 1, when=asking and not self.profile.reg_1)
@@ -164,7 +168,8 @@ class Layout:
             "expect": scope.finished + 1, "answered": 1, "registered": 1,
         }  # fmt: skip
         for field in Wire._fields:
-            self._add(f"w{i}_{field}", highs[field], low=-1 if field == "timer" else 0, when=asking)
+            init = int(scope.registered) if field == "registered" else 0
+            self._add(f"w{i}_{field}", highs[field], low=-1 if field == "timer" else 0, init=init, when=asking)
         for slot, high in (("f5", 1), ("fin", scope.finished), ("rq", 1), ("rop", 1), ("c", 1)):
             self._add(f"w{i}_{slot}", high, when=asking)
         self._add(f"w{i}_al", 1, when=asking and not scope.free and not scope.forging)

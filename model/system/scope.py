@@ -19,6 +19,8 @@ class Scope:
     name: str
     says: str
     seds: tuple[int, ...] = (3, 4)
+    registered: bool = False
+    """Whether the SEDs are registered when it begins."""
     sends: dict[int, tuple[int, ...]] = field(default_factory=dict)
     """To whom each SED's CPU sends messages."""
     asks: dict[int, tuple[int, ...]] = field(default_factory=dict)
@@ -34,8 +36,8 @@ class Scope:
     delays and reorders at will."""
     losses: int = 0
     """Frames that get lost, in all (links that are not free)."""
-    lossy_records: bool = True
-    """Whether what follows the handshake can get lost too."""
+    losable: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7)
+    """Which flights can get lost; 7 stands for what follows the handshake."""
     swaps: int = 0
     """Records that are overtaken by the close_notify, in all (links that are not free)."""
     forging: bool = False
