@@ -59,7 +59,9 @@ def _actions(c: Setting) -> Iterator[Action]:
             yield _action(c, rule, kind, said, arguments, when)
     for rule in OF["time"]:
         if rule.id == "DTL-6.wait":
-            yield _action(c, rule, "time", "until just before the deadline", lambda v: (v.timer - 1,), lambda v: v.timer > 1)
+            yield _action(
+                c, rule, "time", "until just before the deadline", lambda v: (v.timer - 1,), lambda v: v.timer > 1
+            )
         else:
             yield _action(c, rule, "time", "until the deadline", lambda v: (v.timer,), lambda v: v.timer > 0)
 
@@ -143,7 +145,13 @@ def _events() -> Iterator[tuple[str, str, str, object, object]]:
         )
     for gap, said in ((0, "data"), (1, "data after a gap")):
         yield "deliver", "data", f"{said} from its peer", lambda v, gap=gap: (v.peer, v.expect + gap, 1), more
-    yield "deliver", "data", "data beyond 16,384 bytes, from its peer", lambda v: (v.peer, v.expect, MAX_MESSAGE + 1), more
+    yield (
+        "deliver",
+        "data",
+        "data beyond 16,384 bytes, from its peer",
+        lambda v: (v.peer, v.expect, MAX_MESSAGE + 1),
+        more,
+    )
     for gap, said in ((0, "close"), (1, "close after a gap")):
         yield "deliver", "close", f"{said} from its peer", lambda v, gap=gap: (v.peer, v.expect + gap), more
     yield "deliver", "alert", "authenticated alert from its peer", lambda v: (v.peer, v.expect), more

@@ -14,12 +14,14 @@ from model.system.scope import Scope
 
 
 def build(scope: Scope, profile: Profile) -> System:
-    """The system of a scope; of one without SEDs the frame reader alone.
+    """The system of a scope.
 
     Actions that no state can ever allow, such as those of a flag that is off, are left out.
     """
-    if not scope.seds:
+    if scope.of == "reader":
         return reader(profile)
+    if scope.of == "controller":
+        return alone(profile)
     layout = Layout(scope, profile)
     makers = Makers(layout)
     sources = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from model.alphabet import Ca
@@ -18,12 +19,17 @@ class Scope:
 
     name: str
     says: str
+    of: str = "devices"
+    """What the system is made of: `devices` with their links; one `controller` alone; one frame `reader`. The bounds
+    below are those of devices."""
+    engines: tuple[str, ...] = ("explore", "run", "spin")
+    """What can check it. Without bounds on messages and requests only `prove` can, unless nothing counts them."""
     seds: tuple[int, ...] = (3, 4)
     registered: bool = False
     """Whether the SEDs are registered when it begins."""
-    sends: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    sends: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     """To whom each SED's CPU sends messages."""
-    asks: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    asks: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     """What each SED's CPU asks of the SSS: values of `op`."""
     messages: int | None = 1
     requests: int | None = 1
@@ -64,8 +70,6 @@ class Scope:
     """First and last retransmission timeout and idle timeout, in units."""
     standard: bool = True
     """Whether a plain `scewl check` explores it."""
-    spin: bool = True
-    """Whether SPIN can be expected to finish it too."""
     properties: tuple[str, ...] = ()
     """Names of the properties that are asked here beyond those that are asked of every scope."""
 

@@ -9,7 +9,12 @@ _BOTH = {3: (4,), 4: (3,)}
 _OPS = (0, 1)
 
 _ALL = (
-    Scope("reader", "The frame reader of one byte stream, with every stream of bytes.", seds=()),
+    Scope("reader", "The frame reader of one byte stream, with every stream of bytes.", of="reader"),
+    Scope(
+        "controller",
+        "One controller alone, in an environment that may do anything; at most three authenticated records in a session.",
+        of="controller",
+    ),
     Scope(
         "pair",
         "Two SEDs send two messages each to the other, at any time, glare included; the radio loses nothing.",
@@ -174,16 +179,6 @@ _ALL = (
         properties=("can-come-to-rest", "a-device-registers"),
     ),
     Scope(
-        "clock",
-        "How long one controller can be kept busy: SED 4 sends, registers and receives; the adversary owns all links.",
-        sends={3: (4,), 4: (3,)},
-        asks={4: (0,)},
-        free=True,
-        forging=True,
-        time="both",
-        properties=("can-come-to-rest",),
-    ),
-    Scope(
         "power-cycles",
         "Two SEDs send to each other and lose power; the adversary owns the radio and has recorded everything.",
         sends=_BOTH,
@@ -191,6 +186,22 @@ _ALL = (
         boots=1,
         free=True,
         properties=("can-come-to-rest",),
+    ),
+    Scope(
+        "unbounded",
+        "Two SEDs and the SSS, any number of messages and requests, time in milliseconds; the adversary owns all links, "
+        "and a device that keeps a provisioning and a runtime set.",
+        engines=("prove",),
+        sends={3: (4, STRANGER), 4: (3, STRANGER)},
+        asks={3: _OPS, 4: _OPS},
+        messages=None,
+        requests=None,
+        free=True,
+        forging=True,
+        owns=(Ca.PROVISIONING, Ca.RUNTIME),
+        time="tick",
+        unit=1,
+        timeouts=(7_000, 60_000, 60_000),
     ),
 )
 SCOPES: dict[str, Scope] = {scope.name: scope for scope in _ALL}
