@@ -5,6 +5,7 @@ from __future__ import annotations
 from model.profile import Profile
 from model.system import actions
 from model.system.adversary import forgeries
+from model.system.alone import alone
 from model.system.base import System
 from model.system.layout import Layout
 from model.system.parts import Makers
