@@ -18,7 +18,7 @@ from model.alphabet import BROADCAST, FAA_ID, LOWEST_SED_ID, MAX_MESSAGE, REFUSE
 from reference import records
 from reference.credentials import Credentials, CredentialsError, Peer, check
 from reference.dtls import AES_256, MTU, CookieJar, Happening, Kind, Session
-from reference.frame import Frame, FrameReader, Header
+from reference.frame import Frame, FrameReader
 from reference.image import ProvisioningError, parse_image
 from reference.randomness import Drbg
 from reference.records import Record
@@ -198,27 +198,31 @@ class Controller:
             header = self._cpu.header()
             if header is None:
                 return
-            if self._cpu.is_oversize(header):
-                if self.state is not State.IDLE:
-                    return
-                self._cpu.drop_oversize(header)  # FRM-2
-                continue
-            if not self._cpu.is_whole(header):
+            oversize = self._cpu.is_oversize(header)
+            if not oversize and not self._cpu.is_whole(header):
                 return
-            if header.target != FAA_ID and self.state is not State.IDLE:
-                if not self._gives_way(header):
+            if self.state is not State.IDLE and (oversize or header.target != FAA_ID):
+                if not self._gives_way():
                     return  # the body stays unread (SES-5)
                 self._end()  # ADV-1, without a word
+                continue
+            if oversize:
+                self._cpu.drop_oversize(header)  # FRM-2
                 continue
             frame = self._cpu.next()
             if frame is None:
                 return
             self._take_cpu(frame, now)
 
-    def _gives_way(self, header: Header) -> bool:
-        """Whether this CPU frame ends the running session: a handshake whose peer has not proved itself (ADV-1)."""
-        asks = header.target not in (BROADCAST, self.sed_id)
-        return asks and self._is_unproved() and not self._aside
+    def _gives_way(self) -> bool:
+        """Serving a handshake that made no progress for one retransmission period (ADV-1)."""
+        return self._is_unproved() and self._session is not None and self._session.timeouts > 0
+
+    def _own_waits(self) -> bool:
+        """Something of our own waits for the session's end: a message put aside (pinned 5), or a CPU frame (ADV-1)."""
+        header = self._cpu.header()
+        at_hand = header is not None and (self._cpu.is_oversize(header) or self._cpu.is_whole(header))
+        return self._aside is not None or at_hand
 
     def _take_cpu(self, frame: Frame, now: int) -> None:
         if frame.target == FAA_ID:
@@ -278,9 +282,9 @@ class Controller:
             message = self._message
             if self._serve(source, record, hello.random, now):
                 self._aside = message  # SES-9
-        elif valid and unproved and source == self._peer and not self._aside:
+        elif valid and unproved and source == self._peer and not self._own_waits():
             self._serve(source, record, hello.random, now)  # the peer started over
-        elif valid and unproved and source != self._peer and self._session and self._session.timeouts:
+        elif valid and source != self._peer and self._gives_way():
             self._serve(source, record, hello.random, now)  # ADV-1
         else:
             self._dropped["hello"] += 1
@@ -395,8 +399,8 @@ class Controller:
     def _on_deadline(self, now: int) -> None:
         if self._idle_deadline is not None:
             self._end(goodbye=True, failed=True)  # SES-7
-        elif self._session and self._aside and self._is_unproved():
-            self._end()  # pinned 5
+        elif self._is_unproved() and self._own_waits():
+            self._end()  # without a word (decision 0007)
         elif self._session:
             self._advance(self._session.on_time(now), now)
 

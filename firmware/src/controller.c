@@ -17,9 +17,7 @@ static uint32_t cpu_frames_dropped;
 enum scewl_fate controller_cpu_fate(struct scewl_header header) {
     bool oversize = header.length > SCEWL_MAX_MESSAGE;
     bool foreign = header.target == SCEWL_BROADCAST || header.target == dtls_own_id();
-    if (!oversize && !foreign) {
-        dtls_preempt();
-    }
+    dtls_preempt();
     if (!dtls_free()) {
         return SCEWL_WAIT; /* SES-5 */
     }

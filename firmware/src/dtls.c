@@ -159,6 +159,16 @@ static bool unproved(void) {
     return state == DTLS_RECEIVING_MESSAGE && !session.established;
 }
 
+/** Serving a handshake that made no progress for one retransmission period (ADV-1). */
+static bool no_progress(void) {
+    return unproved() && session.retransmitted;
+}
+
+/** Something of our own waits for the session's end: a message put aside (pinned 5), or a frame of the CPU (ADV-1). */
+static bool own_waits(void) {
+    return own.aside || scewl_waiting(LINK_CPU);
+}
+
 /** SENDING_MESSAGE, and the peer's flight 4 has not come (pinned 3). */
 static bool unanswered(void) {
     return state == DTLS_SENDING_MESSAGE && !session_answered();
@@ -278,8 +288,7 @@ void dtls_send_message_to_sss(uint16_t length) {
 }
 
 void dtls_preempt(void) {
-    /* ADV-1: without a word. While a message is put aside, pinned 5 bounds the service. */
-    if (unproved() && !own.aside) {
+    if (no_progress()) {
         end_session();
     }
 }
@@ -315,11 +324,11 @@ static void take_hello(uint16_t source, const struct hello *hello) {
     } else if (unproved() && source == session.peer) {
         if (memcmp(session.random, hello->random, HELLO_RANDOM) == 0) {
             proceed(session_handshake(&hello->record)); /* a retransmission: flight 4 goes out again (DTL-6) */
-        } else if (!own.aside) {
+        } else if (!own_waits()) {
             serve(source, hello); /* the peer started over */
         }
-    } else if (unproved() && session.retransmitted) {
-        serve(source, hello); /* ADV-1: no progress for one period */
+    } else if (no_progress()) {
+        serve(source, hello); /* ADV-1 */
     }
 }
 
@@ -449,8 +458,8 @@ void dtls_handle_packet(enum link link, uint16_t source, const uint8_t *datagram
 static void take_timeout(void) {
     if (session.established) {
         close_and_fail(); /* SES-7 */
-    } else if (unproved() && own.aside) {
-        end_session(); /* pinned 5: without a word */
+    } else if (unproved() && own_waits()) {
+        end_session(); /* ADV-1, pinned 5: without a word */
     } else {
         session.retransmitted = true;
         proceed(session_step()); /* DTL-6 */

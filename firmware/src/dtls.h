@@ -22,7 +22,7 @@ enum dtls_state dtls_state(void);
 /** IDLE, and nothing of our own goes first: the CPU's next frame can be taken. */
 bool dtls_free(void);
 
-/** Abandon, without a word, the unauthenticated handshake that stands in the CPU's way, if one does (ADV-1). */
+/** A frame of the CPU is there: abandon, without a word, an unauthenticated handshake without progress (ADV-1). */
 void dtls_preempt(void);
 
 /** SES-2: send the first `length` bytes of the message buffer to a SED. Only when IDLE. */

@@ -73,8 +73,8 @@ static enum scewl_fate sss_fate(struct scewl_header header) {
 }
 
 static enum scewl_fate cpu_fate(struct scewl_header header) {
-    if (header.target == SCEWL_FAA) {
-        return header.length <= SCEWL_MAX_MESSAGE ? SCEWL_FORWARD : SCEWL_DROP; /* FRM-5, FRM-2 */
+    if (header.target == SCEWL_FAA && header.length <= SCEWL_MAX_MESSAGE) {
+        return SCEWL_FORWARD; /* FRM-5 */
     }
     return controller_cpu_fate(header);
 }
@@ -198,6 +198,10 @@ bool scewl_discard(enum link link) {
         any = true;
     }
     return any;
+}
+
+bool scewl_waiting(enum link link) {
+    return readers[link].phase == UNDECIDED || readers[link].phase == COMPLETE;
 }
 
 bool scewl_writing(enum link link) {

@@ -53,6 +53,9 @@ bool scewl_pump(enum link link);
  */
 bool scewl_discard(enum link link);
 
+/** True while a frame that has come on this link waits to be taken, its body unread or whole (SES-5). */
+bool scewl_waiting(enum link link);
+
 /** True while a forwarded frame is only partly out on this link, so that nothing else may be written there (FRM-5). */
 bool scewl_writing(enum link link);
 
@@ -64,7 +67,7 @@ void handle_scewl_recv(uint16_t source, const uint8_t *message, uint16_t length)
 
 /* Decided by controller.c. */
 
-/** What to do with a frame of the own CPU that is not for the FAA. */
+/** What to do with a frame of the own CPU that is not passed on to the FAA. */
 enum scewl_fate controller_cpu_fate(struct scewl_header header);
 
 /** A frame whose payload was stored is complete. For the CPU bus: false leaves it where it is, to be offered again. */

@@ -19,11 +19,12 @@ def busy(s: Variables) -> Term:
 
 
 def gives_way(s: Variables, c: Setting) -> Term:
-    """The running session is an incoming handshake whose peer has not proved itself (ADV-1).
+    """The running session is an incoming handshake that made no progress for one retransmission period (ADV-1).
 
-    While a message is put aside it does not: that service is bounded by one timeout (section 5, pinned 5).
+    A frame of the CPU that comes earlier waits for the end of that period (`given_up`): decision 0007.
     """
-    return And(c.profile.adv_1, s.mode == Mode.RECEIVING_MESSAGE, s.step == Step.ACCEPT, s.aside == 0)
+    late = s.timeout > c.first_timeout
+    return And(c.profile.adv_1, s.mode == Mode.RECEIVING_MESSAGE, s.step == Step.ACCEPT, late)
 
 
 def free(s: Variables) -> Term:
@@ -81,7 +82,7 @@ def _(s: Variables, e: Variables, c: Setting) -> Effect:
     "ADV-1.preempt-to-send",
     on="cpu-send",
     needs="ADV-1 SES-5",
-    says="A CPU request ends an incoming handshake whose peer has not proved itself.",
+    says="A message of the CPU ends an incoming handshake that made no progress for one retransmission period.",
 )
 def _(s: Variables, e: Variables, c: Setting) -> Effect:
     wait = {"waiting": Waiting.SEND, "waiting_to": e.to, "waiting_size": e.size}
@@ -92,11 +93,22 @@ def _(s: Variables, e: Variables, c: Setting) -> Effect:
     "ADV-1.preempt-to-request",
     on="cpu-request",
     needs="ADV-1 SES-5",
-    says="A CPU request ends an incoming handshake whose peer has not proved itself.",
+    says="A request of the CPU ends an incoming handshake that made no progress for one retransmission period.",
 )
 def _(s: Variables, e: Variables, c: Setting) -> Effect:
     wait = {"waiting": Waiting.REQUEST, "waiting_size": e.size, "waiting_dev": e.dev, "waiting_op": e.op}
     return Effect(gives_way(s, c), {**end(s), **wait})
+
+
+@rule(
+    "ADV-1.preempt-to-drop",
+    on="cpu-other",
+    needs="ADV-1 SES-5 FRM-6 FRM-2",
+    says="A frame that will be dropped ends such a handshake too: others may stand behind it.",
+    timer="ADV-1",
+)
+def _(s: Variables, e: Variables, c: Setting) -> Effect:
+    return Effect(gives_way(s, c), {**end(s), "waiting": Waiting.OTHER})
 
 
 @rule(
@@ -129,7 +141,7 @@ def _(s: Variables, e: Variables, c: Setting) -> Effect:
     "SES-5.wait-other", on="cpu-other", needs="SES-5 FRM-6 FRM-2", says="While busy, a frame to be dropped waits too."
 )
 def _(s: Variables, e: Variables, c: Setting) -> Effect:
-    return Effect(busy(s), {"waiting": Waiting.OTHER})
+    return Effect(And(busy(s), Not(gives_way(s, c))), {"waiting": Waiting.OTHER})
 
 
 @rule(

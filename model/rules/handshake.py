@@ -16,7 +16,7 @@ from model.rules.session import (
     serve,
     unanswered,
 )
-from model.state import Mode, Step
+from model.state import Mode, Step, Waiting
 from model.terms import And, If, Max, Min, Not, Or, Term, one_of
 
 # --- ClientHellos ----------------------------------------------------------------------------------------------------
@@ -25,6 +25,11 @@ from model.terms import And, If, Max, Min, Not, Or, Term, one_of
 def unproved(s: Variables) -> Term:
     """Serving a handshake whose Finished has not come."""
     return And(s.mode == Mode.RECEIVING_MESSAGE, s.step == Step.ACCEPT)
+
+
+def own_waits(s: Variables, c: Setting) -> Term:
+    """Something of our own waits for the session's end: a message put aside (pinned 5), or a CPU frame (ADV-1)."""
+    return Or(s.aside == 1, And(c.profile.adv_1, s.waiting != Waiting.NONE))
 
 
 @rule(
@@ -100,12 +105,12 @@ def _(s: Variables, e: Variables, c: Setting) -> Effect:
     "SES-3.start-over",
     on="hello-cookie",
     needs="SES-3 SES-9",
-    says="The peer being served started over: its new handshake replaces the old one, unless a message is put aside.",
+    says="The peer being served started over: its new handshake replaces the old one, unless our own CPU waits.",
     timer="DTL-6",
 )
 def _(s: Variables, e: Variables, c: Setting) -> Effect:
     return Effect(
-        And(unproved(s), peer_session(s, e), s.handshake != e.handshake, s.aside == 0),
+        And(unproved(s), peer_session(s, e), s.handshake != e.handshake, Not(own_waits(s, c))),
         serve(e.source, e.handshake, c),
         (Emit("flight4", (e.source, own_ca(s))),),
     )
@@ -321,8 +326,8 @@ def _(s: Variables, e: Variables, c: Setting) -> Effect:
 
 
 def given_up(s: Variables, c: Setting) -> Term:
-    """The handshake has had its last timeout, or serves another while a message is put aside (pinned 5)."""
-    return Or(s.timeout >= c.last_timeout, And(s.step == Step.ACCEPT, s.aside == 1))
+    """The handshake has had its last timeout, or serves another while something of our own waits (decision 0007)."""
+    return Or(s.timeout >= c.last_timeout, And(s.step == Step.ACCEPT, own_waits(s, c)))
 
 
 @rule(
@@ -350,7 +355,7 @@ def _(s: Variables, e: Variables, c: Setting) -> Effect:
     "DTL-6.give-up",
     on="time",
     needs="DTL-6 ADV-1 REG-4",
-    says="The last timeout, or the first one while a message is put aside: the handshake has failed.",
+    says="The last timeout, or flight 4's first one while something of our own waits: the handshake is over.",
 )
 def _(s: Variables, e: Variables, c: Setting) -> Effect:
     return Effect(And(handshaking(s), s.timer == e.ms, given_up(s, c)), end(s), (failure_answer(s, c),))

@@ -8,6 +8,7 @@ authenticated records, each of which counts once.
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from model.alphabet import Event
 from model.profile import HARDENED, HISTORIC, Profile, Setting
 from model.run import react
-from model.state import Mode, State, Step
+from model.state import Mode, State, Step, Waiting
 
 ME, LOWER, HIGHER, SSS = 4, 3, 5, 1
 RECORDS = 3
@@ -33,6 +34,7 @@ def events(state: State) -> list[Event]:
     """What the environment may do in a state."""
     found = [Event("cpu-send", (p, 1)) for p in (LOWER, HIGHER)] if not state.waiting else []
     found += [Event("cpu-request", (4, ME, op)) for op in (0, 1)] if not state.waiting else []
+    found += [Event("cpu-other")] if not state.waiting else []
     for source in (LOWER, HIGHER):
         found += [Event("hello", (source,)), *(Event("hello-cookie", (source, h)) for h in (1, 2))]
         found.append(Event("noise", (source,)))
@@ -81,16 +83,25 @@ class Explored:
             for state, ways in self.ways.items()
             if state.mode == mode
         }
-        if any(not state.timer for state in on):
-            return None
-        component = components({s: [after for _, after in ways] for s, ways in on.items()})
-        if any(t and component[s] == component[after] for s, ways in on.items() for t, after in ways):
-            return None
-        longest: dict[int, int] = defaultdict(int)
-        for state in sorted(on, key=lambda s: component[s]):  # successors have lower numbers
-            for t, after in on[state]:
-                longest[component[state]] = max(longest[component[state]], t + longest[component[after]])
-        return max(longest[component[s]] for s in on) + 1  # the last step, which ends it, was left out
+        return longest(on)
+
+    def longest_stay(self, there: Callable[[State], bool]) -> int | None:
+        """Seconds for which a controller can stay in certain busy states, through one session or several."""
+        return longest({s: [(t, a) for t, a, _ in ways if there(a)] for s, ways in self.ways.items() if there(s)})
+
+
+def longest(on: dict[State, list[tuple[int, State]]]) -> int | None:
+    """Seconds that the longest path through some states takes, and one more, which leads out; None if for ever."""
+    if any(not state.timer for state in on):
+        return None
+    component = components({s: [after for _, after in ways] for s, ways in on.items()})
+    if any(t and component[s] == component[after] for s, ways in on.items() for t, after in ways):
+        return None
+    reach: dict[int, int] = defaultdict(int)
+    for state in sorted(on, key=lambda s: component[s]):  # successors have lower numbers
+        for t, after in on[state]:
+            reach[component[state]] = max(reach[component[state]], t + reach[component[after]])
+    return max(reach[component[s]] for s in on) + 1
 
 
 def components(graph: dict[State, list[State]]) -> dict[State, int]:
@@ -136,7 +147,7 @@ def hardened() -> Explored:
 
 
 def test_the_number_of_states_is_known(hardened: Explored) -> None:
-    assert len(hardened.ways) == 3_402
+    assert len(hardened.ways) == 4_146
 
 
 @pytest.mark.parametrize(
@@ -153,6 +164,16 @@ def test_no_session_outlasts_its_bound(hardened: Explored, mode: Mode, seconds: 
     Who prolongs a session acts a moment, here a second, before each deadline.
     """
     assert hardened.longest_session(mode) == seconds
+
+
+def unproved(state: State) -> bool:
+    return state.step == Step.ACCEPT
+
+
+def test_an_unproved_peer_holds_up_the_own_cpu_for_one_period(hardened: Explored) -> None:
+    """ADV-1: one period while a frame waits or a message is put aside, however the peer starts over."""
+    assert hardened.longest_stay(lambda s: unproved(s) and s.waiting != Waiting.NONE) == 7
+    assert hardened.longest_stay(lambda s: unproved(s) and s.aside == 1) == 7
 
 
 def test_no_input_leads_to_fatal_error(hardened: Explored) -> None:

@@ -173,6 +173,45 @@ class TestGlare:
         drive(oracle, (Event("hello-cookie", (9, 2)), [], 7_000))
 
 
+class TestAnUnprovedPeer:
+    """ADV-1, decision 0007: it has one retransmission period while something of our own waits."""
+
+    REQUEST = Event("cpu-request", (4, ME, 0))
+    FRAMES = (
+        (Event("cpu-send", (12, 5)), [Output("hello", (12,))], 7_000),
+        (REQUEST, [Output("hello", (1,))], 7_000),
+        (Event("cpu-request", (3, ME, 0)), [Output("answer", (ME, -1))], None),
+        (Event("cpu-other"), [], None),
+    )
+
+    @pytest.mark.parametrize("frame", FRAMES, ids=lambda f: str(f[0]))
+    def test_a_frame_waits_for_the_first_timeout(self, frame: tuple[Event, list[Output], int | None]) -> None:
+        event, outputs, timer = frame
+        oracle = Oracle(Setting(ME))
+        drive(oracle, *accept()[1:2], (Event("time", (1,)), [], 6_999), (event, [], 6_999))
+        drive(oracle, (Event("time", (6_998,)), [], 1), (Event("time", (1,)), outputs, timer))
+
+    @pytest.mark.parametrize("frame", FRAMES, ids=lambda f: str(f[0]))
+    def test_a_frame_that_comes_later_does_not_wait(self, frame: tuple[Event, list[Output], int | None]) -> None:
+        oracle = Oracle(Setting(ME))
+        again = [Output("flight4", (PEER, PROV))]
+        drive(oracle, *accept()[1:2], (Event("time", (7_000,)), again, 14_000), frame)
+
+    def test_a_frame_waits_for_the_session_once_the_peer_has_proved_itself(self) -> None:
+        oracle = Oracle(Setting(ME))
+        drive(oracle, *accept()[1:2], (self.REQUEST, [], 7_000), *accept()[2:])
+        drive(oracle, (Event("time", (7_000,)), [], 53_000))
+        ended = [Output("close", (PEER,)), Output("deliver", (PEER, 0, 1)), Output("hello", (1,))]
+        drive(oracle, (Event("close", (PEER, 1)), ended, 7_000))
+
+    def test_it_cannot_start_over_while_a_frame_waits(self) -> None:
+        oracle = Oracle(Setting(ME))
+        drive(oracle, *accept()[1:2], (self.REQUEST, [], 7_000), (Event("time", (6_000,)), [], 1_000))
+        drive(oracle, (Event("hello-cookie", (PEER, 2)), [], 1_000))
+        drive(oracle, (Event("hello-cookie", (PEER, 1)), [Output("flight4", (PEER, PROV))], 1_000))
+        drive(oracle, (Event("time", (1_000,)), [Output("hello", (1,))], 7_000))
+
+
 class TestHistoricDefects:
     """What the historic profile allows, and the hardened one does not."""
 
@@ -189,6 +228,7 @@ class TestHistoricDefects:
         oracle = self.historic()
         drive(oracle, *accept()[1:2])
         drive(oracle, (Event("cpu-send", (12, 5)), [], 7_000))
+        drive(oracle, (Event("time", (7_000,)), [Output("flight4", (PEER, PROV))], 14_000))
 
     def test_5_glare_loses_the_message(self) -> None:
         oracle = self.historic()

@@ -36,6 +36,7 @@ NEVER = {
     "historic": {
         "ADV-1.preempt-to-send",
         "ADV-1.preempt-to-request",
+        "ADV-1.preempt-to-drop",
         "ADV-1.replace",
         "SES-7.idle",
         "SES-7.idle-sss",

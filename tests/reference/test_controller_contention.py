@@ -109,25 +109,96 @@ def test_no_yield_once_flight_4_has_come() -> None:
     assert not [f for _, _, f in world.sent if f.source == 4 and f.target == 3]
 
 
-@pytest.mark.parametrize("target", [6, 1])
-def test_cpu_pre_empts_an_unproved_handshake(target: int) -> None:
+CPU_FRAMES = {
+    "message": Frame(6, 4, b"\x04\x00\x00\x00"),
+    "request": Frame(1, 4, b"\x04\x00\x00\x00"),
+    "broadcast": Frame(0, 4, b"\x04\x00\x00\x00"),
+    "oversize": Frame(6, 4, bytes(16_385)),
+    "oversize for the FAA": Frame(2, 4, bytes(16_385)),
+}
+"""Frames of the CPU of SED 4; those after the request are dropped."""
+
+
+def check_that_it_went(world: World, frame: Frame, before: int) -> None:
+    dropped = frame.target == 0 or len(frame.payload) > 16_384
+    assert world.states() == ["SENDING_MESSAGE" if frame.target == 6 and not dropped else "IDLE"]
+    went = {f.target for _, _, f in world.sent[before:] if f.source == 4}
+    assert went == (set() if dropped else {frame.target}), "without a word to 5"
+    assert world.nodes[4].registered == (frame.target == 1)
+
+
+@pytest.mark.parametrize("frame", CPU_FRAMES.values(), ids=CPU_FRAMES)
+def test_cpu_waits_one_period_for_an_unproved_peer(frame: Frame) -> None:
     world = World.of(4)
     Attacker(world, 4, 5).hello()
+    before = len(world.sent)
+    world.run(until=1_000)
+    world.inject(4, Link.CPU, frame.encode())
+    world.run(until=6_999)
+    assert world.states() == ["RECEIVING_MESSAGE"]
+    assert world.sent[before:] == []
+    world.run(until=7_000)
+    check_that_it_went(world, frame, before)
+
+
+@pytest.mark.parametrize("frame", CPU_FRAMES.values(), ids=CPU_FRAMES)
+def test_cpu_pre_empts_at_once_after_a_period_without_progress(frame: Frame) -> None:
+    world = World.of(4)
+    Attacker(world, 4, 5).hello()
+    world.run(until=7_000)
     assert world.states() == ["RECEIVING_MESSAGE"]
     before = len(world.sent)
-    world.cpu(4, target, b"\x04\x00\x00\x00")
-    assert world.states() == ["SENDING_MESSAGE" if target == 6 else "IDLE"]
-    assert {f.target for _, _, f in world.sent[before:] if f.source == 4} == {target}, "without a word to 5"
-    if target == 1:
-        assert world.nodes[4].registered
+    world.inject(4, Link.CPU, frame.encode())
+    check_that_it_went(world, frame, before)
 
 
-def test_frames_that_ask_nothing_do_not_pre_empt() -> None:
+def test_part_of_a_cpu_frame_is_not_waited_for() -> None:
     world = World.of(4)
     Attacker(world, 4, 5).hello()
-    world.cpu(4, 0, b"broadcast")
-    world.inject(4, Link.CPU, Frame(6, 4, bytes(16_385)).encode())
-    assert world.states() == ["RECEIVING_MESSAGE"]
+    before = len(world.sent)
+    whole = CPU_FRAMES["message"].encode()
+    world.inject(4, Link.CPU, whole[:-1])
+    world.run(until=7_000)
+    assert {f.target for _, _, f in world.sent[before:]} == {5}, "flight 4 again"
+    world.inject(4, Link.CPU, whole[-1:])
+    assert world.states() == ["SENDING_MESSAGE"]
+
+
+def test_a_peer_that_starts_over_again_and_again_holds_the_cpu_for_one_period() -> None:
+    world = World.of(4)
+    attacker = Attacker(world, 4, 5)
+    attacker.hello()
+    world.cpu(4, 6, b"waits")
+    world.run(until=6_000)
+    attacker.hello()
+    assert world.nodes[4].deadline() == 7_000
+    before = len(world.sent)
+    world.run(until=7_000)
+    assert [f.target for _, _, f in world.sent[before:]] == [6]
+
+
+@pytest.mark.parametrize("target", [3, 5])
+def test_a_cpu_that_asks_during_an_honest_handshake_destroys_nothing(target: int) -> None:
+    """Decision 0007: 4 has sent flight 4 to 3 when its own CPU has a message, for 3 or for another."""
+    world = World.of(3, 4, 5)
+    kept: list[Frame] = []
+
+    def judge(_medium: str, frame: Frame) -> bool:
+        flight_5 = frame.source == 3 and frame.payload[13] == 11 and not kept
+        if flight_5:
+            kept.append(frame)
+        return not flight_5
+
+    world.judge = judge
+    world.cpu(3, 4, b"first")
+    assert world.states() == ["SENDING_MESSAGE", "RECEIVING_MESSAGE", "IDLE"]
+    world.cpu(4, target, b"second")
+    assert world.states() == ["SENDING_MESSAGE", "RECEIVING_MESSAGE", "IDLE"]
+    world.now = 100
+    world.inject(4, Link.RADIO, kept[0].encode())
+    assert world.messages(4) == [(3, b"first")]
+    assert world.messages(target) == [(4, b"second")]
+    assert world.next_deadline() is None
 
 
 def test_put_aside_message_goes_before_the_frame_that_waits() -> None:
