@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,8 +10,11 @@ from typing import Any, TypeAlias
 
 from model.explore import explore
 from model.profile import Profile
+from model.prove import Lemma, Progress, prove
 from model.system.base import System
 from model.system.build import build
+from model.system.layout import Layout
+from model.system.lemmas import lemmas_of
 from model.system.outcome import Answer, Outcome
 from model.system.scope import Scope as ModelScope
 from model.system.scopes import SCOPES
@@ -33,6 +37,8 @@ class Scope:
     """Whether it runs by default."""
     bounds: dict[str, str] = field(default_factory=dict)
     """How it is bounded, for people: `{"messages": "2 per SED"}`."""
+    lemmas: Callable[[Profile], tuple[Lemma, ...]] = lambda _: ()
+    """What its proofs rest on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,7 @@ class Options:
     memory: int | None = None
     """Bytes at most."""
     properties: tuple[str, ...] | None = None
+    lemmas: tuple[Lemma, ...] = ()
 
 
 Engine: TypeAlias = Callable[[System, Options], Outcome]
@@ -83,7 +90,16 @@ def _run(system: System, options: Options) -> Outcome:
     )
 
 
-ENGINES: Mapping[str, Engine] = {"explore": _explore, "run": _run}
+def _prove(system: System, options: Options) -> Outcome:
+    def progress(now: Progress) -> None:
+        failed = f", {len(now.failed)} without a proof" if now.failed else ""
+        options.progress(Tick(says=f"{now.done:,} of {now.asked:,} questions answered{failed}"))
+
+    jobs = options.jobs or len(os.sched_getaffinity(0))
+    return prove(system, options.lemmas, jobs=jobs, progress=progress, properties=options.properties)
+
+
+ENGINES: Mapping[str, Engine] = {"explore": _explore, "run": _run, "prove": _prove}
 """The engines by the names that `scewl check --engine` takes."""
 
 
@@ -102,10 +118,13 @@ def load() -> Backend:
 
 
 def subject(scope: ModelScope) -> Scope:
-    """A scope of the model with the engines that fit it: what has no bound can only be proved."""
-    unbounded = scope.messages is None or scope.requests is None
-    engines = ("prove",) if unbounded else ("explore", "run", "spin") if scope.spin else ("explore", "run")
-    return Scope(scope.name, scope.says, partial(build, scope), engines, scope.standard, bounds_of(scope))
+    """A scope of the model, as a command line knows it."""
+
+    def lemmas(profile: Profile) -> tuple[Lemma, ...]:
+        return lemmas_of(Layout(scope, profile))
+
+    bounds = bounds_of(scope) if scope.of == "devices" else {}
+    return Scope(scope.name, scope.says, partial(build, scope), scope.engines, scope.standard, bounds, lemmas)
 
 
 def bounds_of(scope: ModelScope) -> dict[str, str]:
@@ -115,11 +134,15 @@ def bounds_of(scope: ModelScope) -> dict[str, str]:
         return "any number" if count is None else f"{count} per SED"
 
     bounds = {"SEDs": ", ".join(map(str, scope.seds))}
+    bounds["at first"] = "registered" if scope.registered else "not registered"
     if scope.sends:
         bounds["messages"] = per_sed(scope.messages)
     if scope.asks:
         bounds["requests"] = per_sed(scope.requests)
-    bounds["links"] = "the adversary's" if scope.free else f"{scope.losses} lost, {scope.swaps} overtaken"
+    if scope.free:
+        bounds["links"] = "the adversary's"
+    elif scope.losses or scope.swaps:
+        bounds["links"] = f"{scope.losses} frames lost, {scope.swaps} overtaken"
     if scope.forging or scope.owns:
         own = [ca.name.lower() for ca in scope.owns]
         bounds["adversary"] = "; ".join(["forges"] * scope.forging + [f"owns a {name} certificate" for name in own])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from conformance.checking.backend import Backend, Scope
 from conformance.checking.ladder import lay_out, steps_text, text_ladder
@@ -15,6 +16,7 @@ from conformance.checking.words import (
     bound_text,
     matrix_text,
     never_taken,
+    replay_command,
     size,
     summary,
     where_text,
@@ -30,7 +32,7 @@ _STEPS = 60
 """Steps of a path that are printed; the page has more."""
 
 
-def tables(report: CheckReport, style: Style, folder: str) -> Iterator[str]:
+def tables(report: CheckReport, style: Style, folder: Path) -> Iterator[str]:
     """The lines of a report. `folder` is where its traces lie, for the commands that replay them."""
     yield style.strong("scopes")
     yield from _columns([("scope", "engine", "states", "transitions", "depth", "time", "memory"), *_scopes(report)])
@@ -65,15 +67,15 @@ def tables(report: CheckReport, style: Style, folder: str) -> Iterator[str]:
         yield from textwrap.wrap(sentence, style.width)
 
 
-def path_lines(path: PathResult, style: Style, folder: str) -> Iterator[str]:
+def path_lines(path: PathResult, style: Style, folder: Path) -> Iterator[str]:
     """A path as a ladder, and how to run it again."""
     yield f"  {steps_text(path)}:"
     lines = text_ladder(lay_out(path), width=style.width, ascii_only=style.ascii_only)
     yield from lines[: _STEPS + 1]
     if len(lines) > _STEPS + 1:
         yield f"  and {len(lines) - _STEPS - 1} more lines; the page has them"
-    if path.trace:
-        yield f"  run it again: scewl replay {folder}/{path.trace}"
+    if command := replay_command(path, folder):
+        yield f"  run it again: {command}"
     elif path.no_trace:
         yield f"  no trace: {path.no_trace}"
 

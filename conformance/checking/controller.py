@@ -18,6 +18,7 @@ from model.bounds import longest
 from model.explore import Explorer
 from model.profile import PROFILES
 from model.state import Mode
+from model.system.alone import OPENS
 from model.system.base import System, Values, Variables
 from model.terms import Term
 from model.walk import Graph
@@ -29,22 +30,6 @@ SMALL = 20_000
 
 SSS_PREFIX = "SSS "
 """How actions mark a rule of the SSS."""
-
-OPENING = frozenset(
-    {
-        "SES-2.open",
-        "SES-3.open",
-        "SES-3.start-over",
-        "SES-4.open",
-        "SES-5.take-request",
-        "SES-5.take-send",
-        "SES-7.junk",
-        "SES-9.resume",
-        "SES-9.yield",
-        "ADV-1.replace",
-    }
-)
-"""Rules that begin a session."""
 
 STAYS = {
     Mode.SENDING_MESSAGE: "one session as sender",
@@ -94,7 +79,7 @@ class Picture:
         for mode_name, _ in controllers(system):
             number = _number(mode_name)
             begins = {
-                a.name for a in system.actions if OPENING & set(a.rules) and number in ("", parse_name(a.name).actor)
+                a.name for a in system.actions if set(OPENS) & set(a.rules) and number in ("", parse_name(a.name).actor)
             }
             for mode, what in STAYS.items():
                 if row := _longest(graph, mode_name, mode, begins, BoundRow(profile, what, scope, None)):

@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -28,6 +27,7 @@ from conformance.checking.words import (
     finding_text,
     matrix_text,
     never_taken,
+    replay_command,
     size,
     summary,
     verdict,
@@ -54,8 +54,8 @@ _PLAIN = (Finding.HOLDS, Finding.VACUOUS)
 _VERDICTS = {"true": "pass", "false": "fail", "open": "inconclusive"}
 
 
-def render_page(report: CheckReport, known: Mapping[str, Requirement]) -> str:
-    """The page's text. The same report gives the same page."""
+def render_page(report: CheckReport, known: Mapping[str, Requirement], folder: Path) -> str:
+    """The page's text. The same report gives the same page. `folder` is where its traces lie, for their commands."""
     css = _SHARED.read_text("utf-8") + (_FOLDER / "page.css").read_text("utf-8")
     script = (_FOLDER / "page.js").read_text("utf-8")
     environment = Environment(
@@ -65,7 +65,7 @@ def render_page(report: CheckReport, known: Mapping[str, Requirement]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    paths = _Paths()
+    paths = _Paths(folder)
     properties = _properties(report, known, paths)
     matrix = _matrix(report, known, paths)
     bounds = _bounds(report, paths)
@@ -97,7 +97,8 @@ def render_page(report: CheckReport, known: Mapping[str, Requirement]) -> str:
 class _Paths:
     """The paths of the page, each with an id that links can name."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.all: list[dict[str, Any]] = []
 
     def add(self, path: PathResult | None, title: str) -> dict[str, Any] | None:
@@ -113,8 +114,7 @@ class _Paths:
             "ladder": Markup(svg_ladder(lay_out(shown), title=title)),
             "steps": [{"step": step, "changes": changes(step)} for step in shown.steps],
             "visits": path.visits,
-            "trace": "./" + quote(path.trace) if path.trace else "",
-            "command": f"scewl replay {path.trace}" if path.trace else "",
+            "command": replay_command(path, self.folder),
             "no_trace": path.no_trace,
         }
         self.all.append(drawn)

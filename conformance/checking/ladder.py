@@ -94,7 +94,7 @@ def lay_out(path: PathResult) -> Ladder:
 def _ends(step: StepResult) -> tuple[str, str]:
     """The lanes that a step's arrow leaves and reaches; the same one where nothing moves; empty without an actor."""
     name = parse_name(step.action)
-    if not name.actor or step.kind == "time":
+    if not name.actor:
         return "", ""
     here = lane_of(name.actor)
     if step.kind in ("replay", "forge"):
@@ -116,8 +116,10 @@ def _rank(lane: str) -> tuple[int, int]:
 
 def _label(step: StepResult) -> tuple[str, str]:
     name = parse_name(step.action)
-    if step.kind == "time" or not name.actor:
-        return (f"{seconds(step.elapsed)} s pass" if step.elapsed else name.rule), ""
+    if step.elapsed:
+        return f"{seconds(step.elapsed)} s pass", name.rule if name.actor else ""
+    if not name.actor:
+        return name.rule, ""
     arguments = name.arguments
     if step.kind in _MOVES:  # an arrow shows where it comes from
         arguments = " ".join(_FROM.sub("", arguments, count=1).replace(" ,", ",").split())

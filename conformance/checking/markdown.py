@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from conformance.checking.ladder import lay_out, steps_text, text_ladder
 from conformance.checking.results import CheckReport, CheckResult, PathResult
@@ -11,6 +12,7 @@ from conformance.checking.words import (
     finding_text,
     matrix_text,
     never_taken,
+    replay_command,
     size,
     summary,
     verdict,
@@ -23,12 +25,12 @@ _STEPS = 100
 """Steps of a path that are drawn."""
 
 
-def render_markdown(report: CheckReport, known: Mapping[str, Requirement]) -> str:
-    """The text of `report.md`. The same report gives the same text."""
-    return "\n".join(_lines(report, known)) + "\n"
+def render_markdown(report: CheckReport, known: Mapping[str, Requirement], folder: Path) -> str:
+    """The text of `report.md`. The same report gives the same text. `folder` is where its traces lie."""
+    return "\n".join(_lines(report, known, folder)) + "\n"
 
 
-def _lines(report: CheckReport, known: Mapping[str, Requirement]) -> Iterator[str]:
+def _lines(report: CheckReport, known: Mapping[str, Requirement], folder: Path) -> Iterator[str]:
     yield f"# DTLS over SCEWL: model checking, {verdict(report)}"
     yield ""
     if report.missing:
@@ -81,7 +83,7 @@ def _lines(report: CheckReport, known: Mapping[str, Requirement]) -> Iterator[st
             ("profile", "what", "at the longest"),
             [(b.profile, b.what, b.error or bound_text(b)) for b in report.bounds],
         )
-    yield from _paths(report)
+    yield from _paths(report, folder)
     if report.edges:
         yield from _section("States of one controller")
         yield from _table(
@@ -97,7 +99,7 @@ def _sizes(check: CheckResult) -> tuple[str, ...]:
     return (*counts, f"{check.seconds:.1f} s", size(check.memory))
 
 
-def _paths(report: CheckReport) -> Iterator[str]:
+def _paths(report: CheckReport, folder: Path) -> Iterator[str]:
     """The counterexamples, then what breaks without each hardening rule."""
     found = [
         (f"{a.property} in {check.scope}, found by {check.engine}", a.how, a.path)
@@ -114,8 +116,8 @@ def _paths(report: CheckReport) -> Iterator[str]:
         yield f"{steps_text(path)}{': ' + how if how else ''}"
         yield ""
         yield from _drawn(path)
-        if path.trace:
-            yield f"Run it again: `scewl replay {path.trace}`"
+        if command := replay_command(path, folder):
+            yield f"Run it again: `{command}`"
         elif path.no_trace:
             yield f"No trace: {path.no_trace}"
         yield ""

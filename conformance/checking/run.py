@@ -148,7 +148,7 @@ class _Run:
         self.report.checks.append(check)
         try:
             system = self.system(scope)
-            outcome = self.engine(engine, system, self.plan.properties)
+            outcome = self.engine(engine, scope, system, self.plan.properties)
         except Exception as error:
             self.observer.failed(error)
             check.error = _text(error)
@@ -166,10 +166,11 @@ class _Run:
         self.count(system, scope, outcome)
         return _summary(check)
 
-    def engine(self, name: str, system: System, properties: Sequence[str] | None) -> Outcome:
+    def engine(self, name: str, scope: Scope, system: System, properties: Sequence[str] | None) -> Outcome:
         """Run an engine. Raises whatever it raises."""
         asked = None if properties is None else tuple(p.name for p in system.properties if p.name in properties)
-        options = Options(self.observer.tick, self.jobs, self.memory, asked)
+        lemmas = scope.lemmas(PROFILES[self.plan.profile]) if name == "prove" else ()
+        options = Options(self.observer.tick, self.jobs, self.memory, asked, lemmas)
         return self.backend.engines[name](system, options)
 
     def system(self, scope: Scope) -> System:
@@ -261,7 +262,7 @@ class _Run:
             if _same(system, self.systems[scope.name]):
                 continue
             try:
-                outcome = self.engine(explored[scope.name].engine, system, None)
+                outcome = self.engine(explored[scope.name].engine, scope, system, None)
             except Exception as error:
                 self.observer.failed(error)
                 trouble = trouble or f"{scope.name}: {_text(error)}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from conformance.checking.results import (
     AnswerResult,
@@ -11,6 +13,7 @@ from conformance.checking.results import (
     CheckReport,
     CheckResult,
     MatrixRow,
+    PathResult,
     PropertyResult,
     RuleRow,
     Standing,
@@ -130,6 +133,11 @@ def where_text(report: CheckReport, name: str) -> str:
         scopes = [check.scope for check, _ in shown if check.engine == engine]
         parts.append(f"{engine}: {', '.join(scopes) if len(scopes) <= _NAMED else f'{len(scopes)} scopes'}")
     return "; ".join(parts)
+
+
+def replay_command(path: PathResult, folder: Path) -> str:
+    """What runs a path again on a controller; empty if there is no trace of it."""
+    return shlex.join(["scewl", "replay", str(folder / path.trace)]) if path.trace else ""
 
 
 def bound_text(row: BoundRow) -> str:

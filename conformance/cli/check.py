@@ -130,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         sys.stdout.write(report.to_json())
     else:
-        print("\n".join(console.tables(report, Style.of(sys.stdout), str(args.out))))
+        print("\n".join(console.tables(report, Style.of(sys.stdout), args.out)))
     print(f"report: {page}", file=sys.stderr if args.json else sys.stdout)
     if report.missing:
         complain(f"interrupted before {len(report.missing)} tasks were finished; the report has what was found")

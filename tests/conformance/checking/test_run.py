@@ -153,10 +153,11 @@ def test_traces_are_recorded_for_what_is_false(toys: SimpleNamespace, backend: B
 
 def test_the_real_scopes_are_known_and_say_how_they_are_bounded() -> None:
     backend = load()
-    assert backend.scopes and all(s.says and s.bounds["SEDs"] for s in backend.scopes.values())
+    assert backend.scopes and all(s.says and s.engines for s in backend.scopes.values())
     unbounded = ModelScope("x", "", sends={3: (4,)}, messages=None, free=True, forging=True)
     assert bounds_of(unbounded) == {
         "SEDs": "3, 4",
+        "at first": "not registered",
         "messages": "any number",
         "links": "the adversary's",
         "adversary": "forges",
