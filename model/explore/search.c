@@ -6,25 +6,27 @@
  * order of parents and actions. So indices do not depend on the number of workers.
  */
 #define _GNU_SOURCE
-#include <errno.h>
+#include <linux/futex.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "constants.h"
 
 #define NONE UINT32_MAX
-#define BATCH 2048     /* states that are expanded together */
+#define BATCH 8192     /* states that are expanded together */
 #define FEW 256        /* fewer states than this are not worth a second thread */
 #define AHEAD 16       /* candidates between asking for memory and using it */
 #define MOST_WORKERS 16
 #define FIRST_SLOTS 65536
+#define SPINS 4000     /* before a worker sleeps that waits for the others: tens of microseconds */
 
 typedef struct {
     uint64_t word[WORDS];
@@ -230,13 +232,6 @@ static void insert(uint32_t owner, Worker *producer, uint32_t which)
     run.worker[owner].fresh[producer - run.worker]++;
 }
 
-static inline void ask_for_state(uint64_t slot, uint32_t tag)
-{
-    uint32_t entry = run.table[slot];
-    if (entry && (entry & ~run.index_mask) == tag && (entry & run.index_mask) - 1 < run.count)
-        __builtin_prefetch(state((entry & run.index_mask) - 1));
-}
-
 static void reinsert(uint32_t owner);
 
 static void look_up(uint32_t owner)
@@ -249,15 +244,11 @@ static void look_up(uint32_t owner)
         const uint32_t *own = producer->own[owner];
         int64_t n = producer->owned[owner];
         run.worker[owner].fresh[p] = 0;
-        for (int64_t i = 0; i < n + 2 * AHEAD; i++) {
+        for (int64_t i = 0; i < n + AHEAD; i++) {
             if (i < n)
                 __builtin_prefetch(&run.table[slot_of(all[own[i]].hash, owner)]);
-            if (i >= AHEAD && i - AHEAD < n) {
-                uint64_t hash = all[own[i - AHEAD]].hash;
-                ask_for_state(slot_of(hash, owner), tag_of(hash));
-            }
-            if (i >= 2 * AHEAD)
-                insert(owner, producer, own[i - 2 * AHEAD]);
+            if (i >= AHEAD)
+                insert(owner, producer, own[i - AHEAD]);
         }
     }
 }
@@ -340,14 +331,13 @@ static void wait_for_all(void)
     if (atomic_fetch_add(&run.arrived, 1) + 1 == run.jobs) {
         atomic_store(&run.arrived, 0);
         atomic_store(&run.phase, phase + 1);
+        syscall(SYS_futex, &run.phase, FUTEX_WAKE_PRIVATE, MOST_WORKERS, NULL, NULL, 0);
         return;
     }
-    for (int i = 0; atomic_load_explicit(&run.phase, memory_order_acquire) == phase; i++) {
-        if (i < 2000)
-            __builtin_ia32_pause();
-        else
-            sched_yield();
-    }
+    for (int i = 0; i < SPINS && atomic_load(&run.phase) == phase; i++)
+        __builtin_ia32_pause();
+    while (atomic_load(&run.phase) == phase)
+        syscall(SYS_futex, &run.phase, FUTEX_WAIT_PRIVATE, phase, NULL, NULL, 0);
 }
 
 static void *assist(void *worker)
@@ -479,16 +469,12 @@ static void sweep_share(Worker *w, uint32_t chunk)
     const Candidate *all = w->candidates;
     int64_t candidates = w->next - all;
     Goals some = 0, every = POSSIBLE | EVENTUAL;
-    for (int64_t i = 0; i < candidates + 2 * AHEAD; i++) {
+    for (int64_t i = 0; i < candidates + AHEAD; i++) {
         if (i < candidates)
             __builtin_prefetch(&run.table[slot_of(all[i].hash, owner_of(all[i].hash))]);
-        if (i >= AHEAD && i - AHEAD < candidates) {
-            uint64_t hash = all[i - AHEAD].hash;
-            ask_for_state(slot_of(hash, owner_of(hash)), tag_of(hash));
-        }
-        if (i < 2 * AHEAD)
+        if (i < AHEAD)
             continue;
-        const Candidate *c = &all[i - 2 * AHEAD];
+        const Candidate *c = &all[i - AHEAD];
         Goals there = reached(find(c->word, c->hash));
         some |= there;
         every &= there;
@@ -607,25 +593,31 @@ int explorer_sweep(double seconds)
 {
     Sweep sweeps[MOST_WORKERS];
     pthread_t thread[MOST_WORKERS];
-    uint32_t started = 1, share = (uint32_t)(run.stride / ACTIONS);
-    if (!run.sweeping) {
-        run.sweeping = true;
-        atomic_store(&run.chunk, 0);
-        atomic_store(&run.changed, false);
-    }
+    uint32_t share = (uint32_t)(run.stride / ACTIONS), chunks = (run.count + share - 1) / share;
+    double end = now() + seconds;
     for (uint32_t p = 0; p < run.jobs; p++)
-        sweeps[p] = (Sweep){&run.worker[p], now() + seconds};
-    for (; run.count > BATCH && started < run.jobs; started++)
-        if (pthread_create(&thread[started], NULL, sweep, &sweeps[started]))
-            return FAILED;
-    sweep(&sweeps[0]);
-    while (--started)
-        pthread_join(thread[started], NULL);
-    if (atomic_load(&run.chunk) < (run.count + share - 1) / share)
-        return MORE;
-    run.sweeping = false;
-    run.upwards = !run.upwards;
-    return atomic_load(&run.changed) ? MORE : DONE;
+        sweeps[p] = (Sweep){&run.worker[p], end};
+    do {
+        if (!run.sweeping) {
+            run.sweeping = true;
+            atomic_store(&run.chunk, 0);
+            atomic_store(&run.changed, false);
+        }
+        uint32_t started = 1;
+        for (; run.count > BATCH && started < run.jobs; started++)
+            if (pthread_create(&thread[started], NULL, sweep, &sweeps[started]))
+                return FAILED;
+        sweep(&sweeps[0]);
+        while (--started)
+            pthread_join(thread[started], NULL);
+        if (atomic_load(&run.chunk) < chunks)
+            return MORE;
+        run.sweeping = false;
+        run.upwards = !run.upwards;
+        if (!atomic_load(&run.changed))
+            return DONE;
+    } while (now() < end);
+    return MORE;
 }
 
 /* States, states that are not yet expanded, levels, bytes. */
