@@ -1,6 +1,6 @@
 # Every target works from any state of the checkout. Paths are relative: a checkout's own path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: help conform test firmware firmware-check setup setup-test lock clean
+.PHONY: help check conform test firmware firmware-check setup setup-check setup-test lock clean
 .DELETE_ON_ERROR:
 
 BUILD := build
@@ -11,7 +11,7 @@ export MBEDTLS_DIR
 endif
 IN_FIRMWARE = $(MAKE) --no-print-directory -j "$$(nproc)" -C firmware BUILD=../$(BUILD)/firmware \
               MBEDTLS_DIR="$(if $(MBEDTLS_DIR),$(abspath $(MBEDTLS_DIR)),../$(BUILD)/mbedtls)"
-# Further options for `scewl conform`, for example ARGS=--json
+# Further options for `scewl conform` or `scewl check`, for example ARGS=--json
 ARGS ?=
 
 # tox makes its environments from what setup fetched, without a network and without a home directory.
@@ -20,6 +20,7 @@ TOX_ENV = UV_NO_INDEX=1 UV_FIND_LINKS="$$PWD/$(BUILD)/wheels" UV_CACHE_DIR="$$PW
 
 help:
 	@echo "make conform         run the conformance suite against our firmware in QEMU; report: reports/out/"
+	@echo "make check           check the model: every state, every property; report: reports/out/check/"
 	@echo "make test            everything: linters, static checks of the firmware, all tests (tox)"
 	@echo "make firmware        build $(BUILD)/firmware/controller.elf"
 	@echo "make firmware-check  the format and the static checks of its sources"
@@ -27,10 +28,13 @@ help:
 	@echo "make lock            write requirements/*.txt anew from pyproject.toml"
 	@echo "make clean           remove everything that was made, .venv included"
 	@echo
-	@echo "Settings: MBEDTLS_DIR=<Mbed TLS 3.6>  DEBIAN_MIRROR=<URI>  ARGS=<options for scewl conform>"
+	@echo "Settings: MBEDTLS_DIR=<Mbed TLS 3.6>  DEBIAN_MIRROR=<URI>  ARGS=<options for scewl>"
 
 setup:
 	@.ci/setup.sh run
+
+setup-check:
+	@.ci/setup.sh check
 
 setup-test:
 	@.ci/setup.sh test
@@ -46,6 +50,9 @@ firmware-check: setup-test
 
 conform: firmware
 	@.venv/bin/scewl conform --firmware $(BUILD)/firmware/controller.elf -j "$$(nproc)" $(ARGS)
+
+check: setup-check
+	@.venv/bin/scewl check $(ARGS)
 
 test: setup-test
 	@$(TOX_ENV) .venv/bin/tox run

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Make this checkout ready to run: the Debian or Ubuntu packages that are missing, and .venv from a lock file.
 #
-#   .ci/setup.sh [run|test]     run (default): what `make conform` needs; test: what `make test` needs besides
+#   .ci/setup.sh [run|check|test]   run (default): what `make conform` needs; check: what `make check` needs besides;
+#                                   test: what `make test` needs besides both
 #
 # Installs system packages only if a tool is really missing, as root or with sudo. Python packages come through pip,
 # so pip's own settings (an index, a proxy, certificates) count; every one is checked against the lock's hashes.
@@ -76,6 +77,9 @@ missing_packages() {
         fi
     fi
     find_python >/dev/null || echo python3 python3-venv
+    [[ $1 != run ]] || return 0
+    have dot || echo graphviz
+    have spin || echo spin
     [[ $1 == test ]] || return 0
     have clang-format || echo clang-format
     have cppcheck || echo cppcheck
@@ -158,9 +162,9 @@ make_venv() {
 }
 
 main() {
-    local stage=${1:-run} missing
-    if [[ $# -gt 1 || ($stage != run && $stage != test) ]]; then
-        echo "usage: .ci/setup.sh [run|test]" >&2
+    local stage=${1:-run} lock=run missing
+    if [[ $# -gt 1 || ($stage != run && $stage != check && $stage != test) ]]; then
+        echo "usage: .ci/setup.sh [run|check|test]" >&2
         exit 2
     fi
     mkdir -p "$LOGS" "$WHEELS"
@@ -172,7 +176,8 @@ main() {
         # shellcheck disable=SC2086  # package names, meant to be split
         install_packages $missing
     fi
-    is_current "$stage" || make_venv "$stage"
+    [[ $stage != test ]] || lock=test
+    is_current "$lock" || make_venv "$lock"
     if [[ $stage == test ]] && ! have_browser; then
         say "no Chromium: the browser test of the report will be skipped; install google-chrome to run it"
     fi

@@ -203,7 +203,10 @@ def _bounds(report: CheckReport, paths: _Paths) -> list[dict[str, Any]]:
         row = rows.setdefault(bound.what, {"what": bound.what, "of": dict.fromkeys(profiles)})
         text = bound.error or bound_text(bound)
         endless = bound.milliseconds is None
-        row["of"][bound.profile] = {"text": text, "endless": endless, "path": paths.add(bound.path, title)}
+        path = paths.add(bound.path, title)
+        if path and endless and bound.path and bound.path.loop is None:
+            path["says"] += ", and then nothing makes it end"
+        row["of"][bound.profile] = {"text": text, "endless": endless, "path": path}
     return list(rows.values())
 
 

@@ -141,10 +141,10 @@ def replay_command(path: PathResult, folder: Path) -> str:
 
 
 def bound_text(row: BoundRow) -> str:
-    """`66.000 s`, `for ever`, or that it is not known."""
+    """`66 s`, `1.500 s`, `for ever`, or that it is not known."""
     if row.error:
         return "an unknown time"
-    return "for ever" if row.milliseconds is None else f"{seconds(row.milliseconds)} s"
+    return "for ever" if row.milliseconds is None else f"{seconds(row.milliseconds).removesuffix('.000')} s"
 
 
 def matrix_text(row: MatrixRow) -> str:

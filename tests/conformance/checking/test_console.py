@@ -20,7 +20,7 @@ def test_a_report(report: CheckReport) -> None:
         "  alone  run         89          266     61",
         "  false                  all-delivered  eventually       run: pair",
         "  checked within bounds  armed          always           run: alone",
-        "  hardened  one session as sender    19.000 s",
+        "  hardened  one session as sender    19 s",
         "  historic  one session as receiver  for ever",
         "  SES-7   Without it, armed is false in alone, after 2 steps.",
         "all-delivered is false in pair (run)",

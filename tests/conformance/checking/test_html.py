@@ -101,7 +101,7 @@ def test_what_is_in_it(text: str) -> None:
         "Counterexample: 6 steps, the last 2 for ever",
         "An example: 3 steps",
         "Without it, armed is false in alone, after 2 steps.",
-        "for ever",
+        "for ever How: 2 steps, and then nothing makes it end",
         "RECEIVING_MESSAGE/LISTEN",
         "Paths through it",
         "one session as receiver in the historic profile",

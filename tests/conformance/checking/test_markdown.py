@@ -23,7 +23,7 @@ def test_it_begins_with_the_verdict_and_three_sentences(text: str) -> None:
     assert lines[2] == (
         "Of 9 properties in the hardened profile, 7 hold in every state within bounds (107 states), "
         "1 is false (all-delivered) and 1 is vacuous (sss-timer). "
-        "At the longest, one session as sender lasts 19.000 s and one session as receiver lasts 66.000 s. "
+        "At the longest, one session as sender lasts 19 s and one session as receiver lasts 66 s. "
         f"Switched off alone, 2 of {len(dataclasses.fields(Profile))} hardening rules break a property."
     )
 
