@@ -12,7 +12,7 @@ _ALL = (
     Scope("reader", "The frame reader of one byte stream, with every stream of bytes.", of="reader"),
     Scope(
         "controller",
-        "One controller alone, in an environment that may do anything; at most three authenticated records in a session.",
+        "One controller in an environment that may do anything; a session has three authenticated records at most.",
         of="controller",
     ),
     Scope(
@@ -99,6 +99,15 @@ _ALL = (
         properties=("registration-is-granted", "can-register"),
     ),
     Scope(
+        "lost-response",
+        "One SED asks the SSS twice; any one frame gets lost.",
+        seds=(3,),
+        asks={3: _OPS},
+        requests=2,
+        losses=1,
+        properties=("idle-again", "registration-is-granted"),
+    ),
+    Scope(
         "fleet",
         "Two SEDs register, before and after the SSS restarts, and send to each other; nothing gets lost.",
         sends=_BOTH,
@@ -116,7 +125,7 @@ _ALL = (
     ),
     Scope(
         "failures",
-        "One SED whose own parts fail: a session that cannot be started, oversize frames, an SSS that grants useless credentials.",
+        "One SED, whose sessions may fail to start, with an SSS that may grant useless credentials, and FAA frames.",
         seds=(3, 4),
         sends={3: (4,)},
         asks={3: _OPS},
@@ -189,8 +198,8 @@ _ALL = (
     ),
     Scope(
         "unbounded",
-        "Two SEDs and the SSS, any number of messages and requests, time in milliseconds; the adversary owns all links, "
-        "and a device that keeps a provisioning and a runtime set.",
+        "Two SEDs and the SSS, any number of messages and requests, time in milliseconds; the adversary owns all "
+        "links, and a device that keeps a provisioning and a runtime set.",
         engines=("prove",),
         sends={3: (4, STRANGER), 4: (3, STRANGER)},
         asks={3: _OPS, 4: _OPS},
