@@ -40,13 +40,13 @@ DEFECTS = (
     Defect(
         12,
         "Every boot draws the same randoms.",
-        why_not="Without registration historic SEDs cannot talk (7), so there is nothing to record; the matrix shows it "
-        "with ADV-3 switched off alone.",
+        why_not="Without registration historic SEDs cannot talk (7), so nothing can be recorded; the matrix "
+        "shows it with ADV-3 switched off alone.",
     ),
     Defect(
         13,
         "A removed or deregistered device's runtime key is still accepted by its peers.",
-        why_not="True of the hardened profile too: revocation is the SSS's alone (ADV-4), and certificates are short-lived.",
+        why_not="True of the hardened profile too: revocation is the SSS's alone (ADV-4).",
     ),
     Defect(14, "One silent connection freezes the SSS for all.", "half-frame", "no-needless-timeout"),
     Defect(15, "A message to an absent peer: deaf for 166 s.", "absent", "all-delivered"),
