@@ -128,32 +128,33 @@ def walk(
 
 def answer(graph: Graph, asked: Property) -> Answer:
     """What a graph says of a property. Only what is in the graph counts as a counterexample."""
+    looked = f"{'all' if graph.exhausted else 'the first'} {len(graph.states):,} states"
     otherwise = Finding.HOLDS if graph.exhausted else Finding.OPEN
     match asked.kind:
         case Kind.ALWAYS:
             bad = next(graph.where(lambda v: not asked.holds(v)), None)
             if bad is not None:
-                return Answer(asked.name, Finding.FALSE, path=graph.steps(graph.way_to(bad)))
+                return Answer(asked.name, Finding.FALSE, "a shortest path", graph.steps(graph.way_to(bad)))
             if graph.exhausted and asked.premise and next(graph.where(asked.premise), None) is None:
-                return Answer(asked.name, Finding.VACUOUS, "its premise holds in no reachable state")
+                otherwise = Finding.VACUOUS
         case Kind.REACHABLE:
             good = next(graph.where(asked.holds), None)
             if good is not None:
-                return Answer(asked.name, Finding.HOLDS, path=graph.steps(graph.way_to(good)))
+                return Answer(asked.name, Finding.HOLDS, "a shortest path", graph.steps(graph.way_to(good)))
             if graph.exhausted:
-                return Answer(asked.name, Finding.FALSE, "no reachable state is like that")
+                otherwise = Finding.FALSE
         case Kind.POSSIBLE:
             bad = attracted(graph, asked.holds, every=False).find(0)
             if bad >= 0:
-                return Answer(asked.name, Finding.FALSE, "no way back from here", graph.steps(graph.way_to(bad)))
+                return Answer(asked.name, Finding.FALSE, "a shortest path", graph.steps(graph.way_to(bad)))
         case Kind.EVENTUALLY:
             inside = attracted(graph, asked.holds, every=True)
             bad = inside.find(0)
             if bad >= 0:
                 ways, loop = endless(graph, inside, bad)
-                how = "nothing more can happen" if loop is None else "can go round for ever"
+                how = "a shortest path to a dead end" if loop is None else "a path that goes on for ever"
                 return Answer(asked.name, Finding.FALSE, how, graph.steps(ways), loop)
-    return Answer(asked.name, otherwise)
+    return Answer(asked.name, otherwise, looked)
 
 
 def attracted(graph: Graph, holds: Callable[[Variables], Term], *, every: bool) -> bytearray:
@@ -184,18 +185,18 @@ def attracted(graph: Graph, holds: Callable[[Variables], Term], *, every: bool) 
 def endless(graph: Graph, inside: bytearray, state: int) -> tuple[list[tuple[int, int]], int | None]:
     """A shortest path to a state, and on for ever outside of `inside`: to a dead end, or round a loop.
 
-    The loop is given as in `Answer.loop`: the last step comes to the state of that step. Where a loop goes through the
-    first state, which a path does not hold, the path is one step longer.
+    Of the ways on, that to the state found first is taken: it leads back soonest. The loop is given as in
+    `Answer.loop`: the last step comes to the state of that step. Where a loop goes through the first state, which a
+    path does not hold, the path is one step longer.
     """
     path = graph.way_to(state)
     where = {state: len(path) - 1} if path else {}
     while True:
-        onward = ((a, t) for a, t in graph.ways(state) if t != state and not inside[t])
-        step = next(onward, None)
-        if step is None:
+        onward = [(t, a) for a, t in graph.ways(state) if t != state and not inside[t]]
+        if not onward:
             return path, None
-        path.append(step)
-        state = step[1]
+        state, action = min(onward)
+        path.append((action, state))
         if state in where:
             return path, where[state]
         where[state] = len(path) - 1
