@@ -6,6 +6,7 @@ limits it is Z3's count of its own work, not the clock: the reply depends on the
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,14 +81,17 @@ def _reply(solver: Any, literals: list[Any], query: Query) -> Reply:
 
 
 def _used(solver: Any, literals: list[Any]) -> tuple[int, ...]:
-    """Few lemmas that are enough, from an unsatisfiable core: none of them can be left out."""
-    core = {str(literal) for literal in solver.unsat_core()}
-    used = [literal for literal in literals if str(literal) in core]
-    for literal in reversed(used):
-        fewer = [other for other in used if other is not literal]
-        if solver.check(*fewer) == z3.unsat:
+    """Lemmas that are enough, none of which can be left out; those that were given first are preferred.
+
+    No unsatisfiable core is asked for: which one Z3 happens to find would show in the answer.
+    """
+    enough = bisect_left(range(len(literals)), True, key=lambda n: solver.check(*literals[:n]) == z3.unsat)
+    used = list(range(enough))
+    for number in reversed(range(enough)):
+        fewer = [n for n in used if n != number]
+        if solver.check(*(literals[n] for n in fewer)) == z3.unsat:
             used = fewer
-    return tuple(n for n, literal in enumerate(literals) if any(literal is other for other in used))
+    return tuple(used)
 
 
 def _counterexample(solver: Any, literals: list[Any], query: Query) -> Reply:

@@ -73,3 +73,16 @@ def replay(system: System, first: Values, numbers: Sequence[int]) -> tuple[PathS
         state = tuple(int(step.update.get(name, old)) for name, old in zip(system.names, state, strict=True))
         path.append(PathStep(action.name, state))
     return tuple(path)
+
+
+def carried_out(system: System, first: Values, numbers: Sequence[int]) -> tuple[PathStep, ...]:
+    """Take actions by their indices, on Z3's terms: the state need not be reachable, so that Python might object."""
+    path = []
+    state = first
+    for number in numbers:
+        values = [(getattr(system.symbols, name), z3.IntVal(x)) for name, x in zip(system.names, state, strict=True)]
+        changed = {str(x): z3.substitute(value, *values) for x, value in update(system, system.symbolic[number])}
+        new = {name: z3.simplify(value).as_long() for name, value in changed.items()}
+        state = tuple(new.get(name, old) for name, old in zip(system.names, state, strict=True))
+        path.append(PathStep(system.actions[number].name, state))
+    return tuple(path)

@@ -14,8 +14,13 @@ def test_a_counterexample_keeps_to_the_first_values_where_it_may():
 
 
 def test_only_the_lemmas_that_are_enough_are_named():
-    lemmas = ("(= b 1)", "(<= a b)", "(>= c 1)", "(<= b c)")
+    lemmas = ("(>= b 1)", "(<= a b)", "(>= c 1)", "(<= b c)")
     assert decide(query("(<= c 3)", lemmas=lemmas, violated="(> a 4)"))[0].used == (1, 3)
+
+
+def test_the_lemmas_that_were_given_first_are_preferred():
+    lemmas = ("(<= a b)", "(<= b c)", "(<= a c)")
+    assert decide(query("(<= c 3)", lemmas=lemmas, violated="(> a 4)"))[0].used == (0, 1)
 
 
 def test_no_lemma_is_named_where_none_is_needed():
