@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from model.explore import explore
 from model.profile import Profile
 from model.prove import Lemma, Progress, prove
+from model.spin import check as spin
 from model.system.base import System
 from model.system.build import build
 from model.system.layout import Layout
@@ -99,7 +100,15 @@ def _prove(system: System, options: Options) -> Outcome:
     return prove(system, options.lemmas, jobs=jobs, progress=progress, properties=options.properties)
 
 
-ENGINES: Mapping[str, Engine] = {"explore": _explore, "run": _run, "prove": _prove}
+def _spin(system: System, options: Options) -> Outcome:
+    def progress(states: int, depth: int) -> None:
+        options.progress(Tick(states, depth))
+
+    bounded = {} if options.memory is None else {"memory_mb": max(1, options.memory >> 20)}
+    return spin(system, properties=options.properties, progress=progress, **bounded)
+
+
+ENGINES: Mapping[str, Engine] = {"explore": _explore, "run": _run, "prove": _prove, "spin": _spin}
 """The engines by the names that `scewl check --engine` takes."""
 
 

@@ -10,6 +10,7 @@ from conformance.checking.backend import Backend, Scope
 from conformance.checking.ladder import lay_out, steps_text, text_ladder
 from conformance.checking.results import CheckReport, CheckResult, PathResult
 from conformance.checking.words import (
+    ASKED,
     KINDS,
     METHODS,
     VIOLATIONS,
@@ -163,7 +164,7 @@ def explanation(p: Property, scopes: Sequence[Scope], known: Mapping[str, Requir
     for scope in scopes:
         yield from _paragraph(f"{scope.name}: {scope.says}", width, "  ", "    ")
         for engine in scope.engines:
-            if engine != "prove" or p.kind is Kind.ALWAYS:
+            if p.kind in ASKED.get(engine, (p.kind,)):
                 yield from _paragraph(f"{engine}: {METHODS.get(engine, engine)}", width, "    ", "      ")
     yield ""
     yield from _paragraph(f"A violation would be: {VIOLATIONS[p.kind][:1].lower()}{VIOLATIONS[p.kind][1:]}", width)

@@ -131,7 +131,7 @@ def _facts(report: CheckReport) -> list[tuple[str, str]]:
         ("Profile", report.profile),
         ("Properties", str(len(report.properties))),
         ("Scopes", str(len(report.scopes))),
-        ("States", f"{sum(check.states for check in report.checks):,}"),
+        ("States", f"{report.states_looked_at:,}"),
         ("Time", f"{sum(check.seconds for check in report.checks):.1f} s"),
     ]
 

@@ -207,6 +207,14 @@ class CheckReport:
         return Standing.VACUOUS if findings else Standing.UNCHECKED
 
     @property
+    def states_looked_at(self) -> int:
+        """States of all scopes together, whichever engines looked at them."""
+        most: dict[str, int] = {}
+        for check in self.checks:
+            most[check.scope] = max(most.get(check.scope, 0), check.states)
+        return sum(most.values())
+
+    @property
     def exit_code(self) -> int:
         """1 if a property is false, 3 if anything is open, vacuous, in error or missing, else 0."""
         standings = {self.standing(p.name) for p in self.properties}

@@ -53,6 +53,9 @@ METHODS = {
 }
 """How each engine finds out."""
 
+ASKED = {"prove": (Kind.ALWAYS,), "spin": (Kind.ALWAYS, Kind.REACHABLE)}
+"""The kinds of properties that an engine is asked about, where not all."""
+
 
 def worst_first(report: CheckReport) -> list[tuple[PropertyResult, Standing]]:
     """The properties with what is known of them, in the order in which people want to read."""
@@ -79,7 +82,7 @@ def summary(report: CheckReport) -> tuple[str, ...]:
 
 def _about_properties(report: CheckReport) -> str:
     names = {s: [p.name for p, standing in worst_first(report) if standing is s] for s in Standing}
-    states = sum(check.states for check in report.checks)
+    states = report.states_looked_at
     parts = []
     if names[Standing.PROVED]:
         parts.append(f"{_count(names[Standing.PROVED])} proved without any bound")

@@ -8,9 +8,12 @@ import pytest
 from conformance.checking.backend import ENGINES, Backend, NoTrace, bounds_of, load
 from conformance.checking.results import CheckReport, Standing
 from conformance.checking.run import make_plan, requirement_of, run
+from model.profile import Profile
+from model.prove import Lemma
 from model.system.base import System
 from model.system.outcome import Answer, Finding
 from model.system.scope import Scope as ModelScope
+from model.terms import Or
 
 
 def test_what_is_planned(backend: Backend) -> None:
@@ -56,6 +59,39 @@ def test_the_compiled_engine_finds_the_same(toys: SimpleNamespace, backend: Back
     for p in report.properties:
         assert other.standing(p.name) is report.standing(p.name)
     assert [r.scopes for r in other.rules] == [r.scopes for r in report.rules]
+
+
+def test_spin_finds_the_same_of_what_it_is_asked(toys: SimpleNamespace, report: CheckReport) -> None:
+    scopes = {name: replace(toys.SCOPES[name], engines=("run", "spin")) for name in ("alone", "pair")}
+    plan = make_plan(Backend(scopes), engines=["spin", "run"])
+    other = run(replace(plan, controller=False), Backend(scopes), toys.Notes(), memory=1 << 30)
+    spun = [c for c in other.checks if c.engine == "spin"]
+    assert [(c.states, c.transitions, c.exhausted) for c in spun] == [(89, 266, True), (18, 54, True)]
+    assert {a.property: a.finding for c in spun for a in c.answers} == {
+        a.property: a.finding
+        for c in report.checks
+        for a in c.answers
+        if a.property not in ("back-to-idle", "can-be-idle", "registered", "all-delivered")
+    }
+    assert other.states_looked_at == report.states_looked_at == 107
+
+
+def test_what_is_proved(toys: SimpleNamespace) -> None:
+    """`armed` needs the lemma that a listening receiver's timer runs, which is what is proved with it."""
+
+    def lemmas(profile: Profile) -> tuple[Lemma, ...]:
+        return (Lemma("timed", "It runs from the first.", lambda v: Or(v.mode == 0, v.timer > 0)),)
+
+    scope = replace(toys.SCOPES["alone"], engines=("prove",), lemmas=lemmas)
+    plan = make_plan(Backend({"alone": scope}), properties=["armed", "no-fatal", "sends"])
+    report = run(plan, Backend({"alone": scope}), toys.Notes(), jobs=1)
+    (check,) = report.checks
+    assert (check.error, check.note, check.states) == ("", "1 of 1 lemmas proved", 0)
+    assert [(a.property, a.finding) for a in check.answers] == [
+        ("no-fatal", Finding.PROVED),
+        ("armed", Finding.PROVED),
+    ]
+    assert report.standing("armed") is Standing.PROVED and report.standing("sends") is Standing.UNCHECKED
 
 
 def test_what_hardening_buys(report: CheckReport) -> None:
