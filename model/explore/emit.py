@@ -1,4 +1,4 @@
-"""The generated C: what depends on the system, and nothing else. The search itself is `search.c`.
+"""The generated C: what depends on the system, and nothing else. The search itself is `explorer.c`.
 
 Guards that share a conjunct stand under one `if`, those that compare one variable with constants under one `switch`, so
 that most actions cost nothing in most states. A subterm that occurs more than once is computed once in the block that

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from model.explore.layout import Words
 
-SOURCE = Path(__file__).with_name("search.c")
+SOURCE = Path(__file__).with_name("explorer.c")
 COMMAND = ("gcc", "-std=c11", "-O2", "-march=native", "-fPIC", "-shared", "-pthread", "-Wall", "-Wextra")
 NONE = 2**32 - 1
 """No state."""
@@ -23,7 +23,7 @@ class EngineError(RuntimeError):
 
 
 class Status(IntEnum):
-    """How a slice of work ended, as `search.c` numbers it."""
+    """How a slice of work ended, as `explorer.c` numbers it."""
 
     MORE = 0
     DONE = 1
@@ -33,7 +33,7 @@ class Status(IntEnum):
 
 
 class Engine:
-    """What `search.c` exports, with Python's types. A context manager: its memory and library go at the end."""
+    """What `explorer.c` exports, with Python's types. A context manager: its memory and library go at the end."""
 
     def __init__(self, constants: str, system: str, words: int, actions: int) -> None:
         self._words = words
@@ -45,6 +45,8 @@ class Engine:
             getattr(self._library, f"explorer_{name}").restype = ctypes.c_uint32
         for name in ("wrong", "reaches"):
             getattr(self._library, f"explorer_{name}").restype = ctypes.c_bool
+        self.least_memory: int = self._library.explorer_least_memory()
+        """Bytes that do not suffice, whatever the number of states."""
         self._steps = (ctypes.c_uint64 * (words * max(1, actions)))()
         self._taken_by = (ctypes.c_uint32 * max(1, actions))()
 
@@ -55,8 +57,8 @@ class Engine:
 
     def open(self, memory: int, jobs: int, initial: Words) -> None:
         """Begin at a state, with at most `memory` bytes."""
-        if memory <= (least := self._library.explorer_least_memory()):
-            raise EngineError(f"{memory} bytes of memory are too few: this system needs more than {least}")
+        if memory <= self.least_memory:
+            raise EngineError(f"{memory} bytes of memory are too few: this system needs more than {self.least_memory}")
         self._good(self._library.explorer_open(ctypes.c_uint64(memory), jobs, self._packed(initial)))
 
     def search(self, seconds: float) -> Status:
@@ -130,7 +132,7 @@ def _some(index: int) -> int | None:
 def _compile(folder: Path, constants: str, system: str) -> Path:
     (folder / "constants.h").write_text(constants)
     (folder / "system.h").write_text(system)
-    library = folder / "search.so"
+    library = folder / "explorer.so"
     try:
         done = subprocess.run(
             [*COMMAND, f"-I{folder}", str(SOURCE), "-o", str(library)], capture_output=True, text=True, check=False
