@@ -67,8 +67,9 @@ class Options:
 
 
 Engine: TypeAlias = Callable[[System, Options], Outcome]
-Record: TypeAlias = Callable[[System, Answer], str]
-"""Writes the trace of an answer's path and returns the file's name. Raises NoTrace."""
+Record: TypeAlias = Callable[[System, Answer, str], str]
+"""Writes the trace of an answer's path and returns the file's name, given also the flag of the hardening rule that is
+switched off, if one is. Raises NoTrace."""
 
 
 class NoTrace(Exception):

@@ -99,7 +99,7 @@ def pair(profile: Profile) -> System:
         Action("4.SES-3.deliver(data from 3)", "deliver", ("SES-3.deliver",), "The message arrives.",
                lambda v: Step(v.wire == 1, {"wire": 0, "got": Min(v.got + 1, 3), "seen": 1})),
         Action("4.lost(data from 3)", "lose", (), "The radio loses it.", lambda v: Step(v.wire == 1, {"wire": 0})),
-        Action("4.SES-3.deliver(data as 3)", "replay", ("SES-3.deliver",), "The adversary sends it again.",
+        Action("4.SES-3.deliver(data as 3)", "replay", ("SES-3.deliver", "SES-8.gap"), "The adversary sends it again.",
                lambda v: Step(replayable(v), {"got": Min(v.got + 1, 3)})),
         Action("4.SES-7.noise(noise as 3)", "forge", ("SES-7.noise",), "The adversary makes up a frame.",
                lambda v: Step(v.got < 3, {})),

@@ -53,7 +53,11 @@ LISTEN = "#node-state-receiving-message-listen a"
 
 def test_a_click_on_a_state_shows_its_rules(page: playwright.Page) -> None:
     assert page.get_by_text("Choose a state in the diagram.").is_visible()
+    page.locator("#controller").scroll_into_view_if_needed()
+    page.locator(LISTEN).scroll_into_view_if_needed()
+    before = page.evaluate("scrollY")
     page.locator(LISTEN).click()
+    assert page.evaluate("scrollY") == before > 0  # the page does not jump
     state = page.locator("#state-receiving-message-listen")
     assert state.is_visible() and not page.get_by_text("Choose a state in the diagram.").is_visible()
     for needed in ("SES-3.deliver", "To IDLE", "DTL-6.timeout", "Stays here", "SES-7.noise", "Paths through it"):
@@ -77,6 +81,8 @@ def test_from_state_to_state_and_to_a_path_through_it(page: playwright.Page) -> 
 
 def test_an_address_chooses_a_state(page: playwright.Page) -> None:
     page.evaluate("location.hash = 'state-sending-message-keys'")
+    page.locator("#state-sending-message-keys").wait_for(state="visible")
+    page.reload()
     page.locator("#state-sending-message-keys").wait_for(state="visible")
 
 
@@ -103,11 +109,23 @@ def test_copy_takes_the_command(page: playwright.Page) -> None:
     assert page.evaluate("navigator.clipboard.readText()") == "scewl check --engine run"
 
 
-@pytest.mark.parametrize("width", [320, 390, 768, 1280])
+@pytest.mark.parametrize("width", [320, 390, 768, 920, 1280])
 def test_the_body_never_scrolls_sideways(page: playwright.Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 844})
     page.evaluate("for (const item of document.querySelectorAll('details')) item.open = true")
     assert page.evaluate("document.documentElement.scrollWidth") == width
+    clipped = "[...document.querySelectorAll('.card, .cases')].filter((e) => e.scrollWidth > e.clientWidth).length"
+    assert page.evaluate(clipped) == 0
+
+
+def test_no_word_of_a_table_is_torn(page: playwright.Page) -> None:
+    for cell in page.locator(".grid th, .grid td.number").all():
+        assert (
+            cell.evaluate(
+                "e => { const r = document.createRange(); r.selectNodeContents(e); return r.getClientRects().length; }"
+            )
+            <= 1
+        )
 
 
 def contrast(page: playwright.Page, selector: str) -> float:

@@ -70,9 +70,14 @@ def test_which_scopes_are_taken(toys: SimpleNamespace) -> None:
     none = describe_controller(both[:1], {"pair": 18}, "hardened", lambda tick: None)
     assert (none.states, none.edges, none.bounds) == ({}, [], {})
     assert describe_controller(both, {}, "hardened", lambda tick: None).states == {}
+    mixed = describe_controller(
+        [two_controllers(), toys.SCOPES["alone"]], {"two": 4, "alone": 89}, "hardened", lambda tick: None
+    )
+    assert {row.scope for row in mixed.bounds.values()} == {"alone"}
+    assert mixed.rules["IDLE", "RECEIVING_MESSAGE/ACCEPT"] == {"SES-3.open"}
 
 
-def test_small_scopes_of_several_controllers_are_seen_together() -> None:
+def two_controllers() -> Scope:
     """SED 3 opens and is back; SED 4 opens and nothing ends its session. A rule is its actor's alone."""
 
     def change(name: str, when: str, value: int, **update: int) -> Action:
@@ -87,7 +92,11 @@ def test_small_scopes_of_several_controllers_are_seen_together() -> None:
         change("4.SES-3.open", "s4_mode", 0, s4_mode=2, s4_step=5),
     )
     variables = tuple(Variable(f"s{i}_{name}", 0, 6) for i in (3, 4) for name in ("mode", "step"))
-    scope = Scope("two", "", lambda profile: System("two", variables, actions, ()), ("explore",))
+    return Scope("two", "", lambda profile: System("two", variables, actions, ()), ("explore",))
+
+
+def test_small_scopes_of_several_controllers_are_seen_together() -> None:
+    scope = two_controllers()
     picture = describe_controller([scope], {"two": 4}, "hardened", lambda tick: None)
     assert picture.rules == {
         ("IDLE", "SENDING_MESSAGE/HELLO"): {"SES-2.open"},

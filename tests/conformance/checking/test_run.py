@@ -127,12 +127,39 @@ def test_a_rule_that_no_property_needs_is_said_with_the_states(toys: SimpleNames
     assert rows["ses_8"].reason.startswith("Not needed by any property of pair (")
 
 
+def test_what_is_false_anyway_is_not_what_a_rule_buys(toys: SimpleNamespace) -> None:
+    def build(profile: Profile) -> System:
+        system = toys.pair(profile)
+        return replace(system, properties=(system.property("all-delivered"),))
+
+    report = toys.checked(Backend({"pair": replace(toys.SCOPES["pair"], build=build)}), matrix=True)
+    (row,) = [row for row in report.matrix if row.flag == "ses_8"]
+    assert (row.property, row.known) == ("", True)
+
+
+def test_a_property_about_the_rule_says_best_what_it_buys(toys: SimpleNamespace) -> None:
+    def build(profile: Profile) -> System:
+        system = toys.pair(profile)
+        told = system.property("at-most-once")
+        return replace(system, properties=(replace(told, name="first", needs=("SES-2",)), told))
+
+    report = toys.checked(Backend({"pair": replace(toys.SCOPES["pair"], build=build)}), matrix=True)
+    assert [row.property for row in report.matrix if row.flag == "ses_8"] == ["at-most-once"]
+
+
+def test_a_property_of_several_scopes_is_one_property(toys: SimpleNamespace, backend: Backend) -> None:
+    report = toys.checked(backend, scopes=["pair", "large"])
+    assert [p.name for p in report.properties] == ["at-most-once", "registered", "all-delivered"]
+    assert [check.scope for check, _ in report.answers("registered")] == ["pair", "large"]
+
+
 def test_rules_and_the_scopes_that_take_them(report: CheckReport) -> None:
     rules = {(r.party, r.id): r.scopes for r in report.rules}
     assert rules["controller", "SES-3.deliver"] == ["alone", "pair"]
     assert rules["controller", "SES-2.open"] == ["alone"]
     assert rules["SSS", "REG-1.keys"] == ["pair"]
     assert rules["controller", "SES-4.open"] == []
+    assert rules["controller", "SES-8.gap"] == []  # of an action that can never happen
     assert ("SSS", "REG-7.open") in rules  # a rule of the model that no scope has
 
 
@@ -184,7 +211,11 @@ def test_traces_are_recorded_for_what_is_false(toys: SimpleNamespace, backend: B
     (row,) = [row for row in report.matrix if row.flag == "ses_7"]
     assert row.path is not None and (row.path.trace, row.path.no_trace) == ("", "one controller has no peers")
     ((_, example),) = report.answers("sends")
-    assert example.finding is Finding.HOLDS and example.path is not None and example.path.trace == ""
+    assert (
+        example.finding is Finding.HOLDS
+        and example.path is not None
+        and example.path.trace == example.path.no_trace == ""
+    )
 
 
 def test_the_real_scopes_are_known_and_say_how_they_are_bounded() -> None:
