@@ -187,17 +187,20 @@ class _Run:
             ]
         return self.systems[scope.name]
 
-    def path(self, system: System, answer: Answer) -> PathResult | None:
-        """An answer's path for the report, with its trace if one can be made."""
+    def path(self, system: System, answer: Answer, without: str = "") -> PathResult | None:
+        """An answer's path for the report, with its trace if one can be made. `without` is the flag that is off."""
         if not answer.path:
             return None
         shown = show(system, answer.path, answer.loop)
         if self.backend.record is None or answer.finding is not Finding.FALSE:
             return shown
         try:
-            shown.trace = self.backend.record(system, answer)
+            shown.trace = self.backend.record(system, answer, without)
         except NoTrace as reason:
             shown.no_trace = str(reason)
+        except Exception as error:
+            self.observer.failed(error)
+            shown.no_trace = _text(error)
         return shown
 
     def count(self, system: System, scope: Scope, outcome: Outcome) -> None:
@@ -208,7 +211,10 @@ class _Run:
                     self.taken.setdefault(_owner(rule), {})[scope.name] = None
 
     def cover(self) -> None:
-        """Enter all rules in the report: those of the controller and of the SSS, then what else the scopes have."""
+        """Enter all rules in the report: those of the controller and of the SSS, then what else the scopes have.
+
+        None if no engine counted what it took: then nothing is known of any rule.
+        """
         rules = {("controller", r.id): RuleRow(r.id, "controller", r.says, list(r.needs), []) for r in RULES}
         rules |= {("SSS", r.id): RuleRow(r.id, "SSS", r.says, list(r.needs), []) for r in SSS_RULES}
         for system in self.systems.values():
@@ -218,11 +224,13 @@ class _Run:
                     rules.setdefault(key, RuleRow(name, party, action.says, [name.partition(".")[0]], []))
         for key, scopes in self.taken.items():
             rules[key].scopes = list(scopes)
-        self.report.rules = list(rules.values()) if self.systems else []
+        self.report.rules = list(rules.values()) if self.taken else []
 
     def controller(self, scopes: Sequence[Scope]) -> str:
         """The states of one controller, and how long it can be busy."""
         sizes = {c.scope: c.states for c in self.report.checks if c.engine in _SEEKING and c.states and c.exhausted}
+        if not sizes:
+            return "no scope was explored"
         try:
             picture = describe_controller(scopes, sizes, self.plan.profile, self.observer.tick)
         except Exception as error:
@@ -271,7 +279,7 @@ class _Run:
             found = [a for a in answers if (scope.name, a.property) not in false]
             if found:
                 best = min(found, key=lambda a: (a.property not in about, len(a.path)))
-                row.property, row.scope, row.path = best.property, scope.name, self.path(system, best)
+                row.property, row.scope, row.path = best.property, scope.name, self.path(system, best, row.flag)
                 return
             row.known &= outcome.exhausted
             looked.append(scope.name)

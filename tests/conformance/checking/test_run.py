@@ -91,6 +91,7 @@ def test_what_is_proved(toys: SimpleNamespace) -> None:
         ("no-fatal", Finding.PROVED),
         ("armed", Finding.PROVED),
     ]
+    assert report.rules == []  # nobody counted them
     assert report.standing("armed") is Standing.PROVED and report.standing("sends") is Standing.UNCHECKED
 
 
@@ -200,9 +201,11 @@ def test_a_scope_that_cannot_be_built_costs_its_checks_only(toys: SimpleNamespac
 
 
 def test_traces_are_recorded_for_what_is_false(toys: SimpleNamespace, backend: Backend) -> None:
-    def record(system: System, answer: Answer) -> str:
+    def record(system: System, answer: Answer, without: str) -> str:
         if system.name == "alone":
             raise NoTrace("one controller has no peers")
+        if without == "ses_8":
+            raise RuntimeError("the reference does not pass it")
         return f"{system.name}-{answer.property}.jsonl"
 
     report = toys.checked(Backend(toys.SCOPES, record=record), matrix=True)
@@ -210,6 +213,8 @@ def test_traces_are_recorded_for_what_is_false(toys: SimpleNamespace, backend: B
     assert answer.path is not None and answer.path.trace == "pair-all-delivered.jsonl"
     (row,) = [row for row in report.matrix if row.flag == "ses_7"]
     assert row.path is not None and (row.path.trace, row.path.no_trace) == ("", "one controller has no peers")
+    (row,) = [row for row in report.matrix if row.flag == "ses_8"]
+    assert row.path is not None and row.path.no_trace == "RuntimeError: the reference does not pass it"
     ((_, example),) = report.answers("sends")
     assert (
         example.finding is Finding.HOLDS
