@@ -100,14 +100,7 @@ def shared(roots: Sequence[Node]) -> set[Node]:
         uses[node] += 1
         if uses[node] == 1:
             stack.extend(node.args)
-    return {node for node, count in uses.items() if count > 1 and size(node) > 1}
-
-
-def size(node: Node) -> int:
-    """Operators in a term, up to a few: comparisons of a variable with a constant count one, leaves none."""
-    if not node.args:
-        return 0
-    return 1 + sum(size(a) for a in node.args) if len(node.args) < 8 else 8
+    return {node for node, count in uses.items() if count > 1 and node.size > 1}
 
 
 def tested(node: Node) -> int | None:
@@ -134,7 +127,7 @@ def write(writer: Writer, leaves: Sequence[Leaf]) -> None:
             left = [leaf for leaf in left if node not in leaf.conjuncts]
         else:
             for leaf in left:
-                _alone(writer, leaf, sorted(leaf.conjuncts, key=lambda n: (size(n), n.number)))
+                _alone(writer, leaf, sorted(leaf.conjuncts, key=lambda n: (n.size, n.number)))
             return
 
 
@@ -147,7 +140,7 @@ def _alone(writer: Writer, leaf: Leaf, conjuncts: list[Node]) -> None:
         with writer.block("{"):
             leaf.body(writer)
         return
-    cheap = [n for n in conjuncts if size(n) <= 1] or conjuncts[:1]
+    cheap = [n for n in conjuncts if n.size <= 1] or conjuncts[:1]
     with writer.block(f"if ({' && '.join(writer.expression(n) for n in cheap)}) {{"):
         _alone(writer, leaf, [n for n in conjuncts if n not in cheap])
 

@@ -17,6 +17,10 @@ WIDEST = 2**31 - 1
 """Largest size of a value: generated code computes in 32 bits."""
 
 
+LARGE = 1000
+"""A size at which differences do not matter any more."""
+
+
 class TermError(ValueError):
     """A term that the explorer cannot compute: an unknown operator or name, or a value beyond 32 bits."""
 
@@ -25,7 +29,7 @@ class TermError(ValueError):
 class Node:
     """One term. `number` grows from arguments to what is made of them; `value` is a constant's or a variable's index.
 
-    `op` is one of: constant, variable, ==, <, <=, and, or, not, if, +, -, *.
+    `op` is one of: constant, variable, ==, <, <=, and, or, not, if, +, -, *. `size` is its operators, up to `LARGE`.
     """
 
     number: int
@@ -34,6 +38,7 @@ class Node:
     value: int
     low: int
     high: int
+    size: int
 
     @property
     def constant(self) -> bool:
@@ -247,5 +252,6 @@ class Graph:
             raise TermError(f"a value of up to {max(-low, high)} does not fit into 32 bits")
         key = (op, tuple(a.number for a in args), value)
         if (node := self._nodes.get(key)) is None:
-            node = self._nodes[key] = Node(len(self._nodes), op, args, value, low, high)
+            size = min(LARGE, bool(args) + sum(a.size for a in args))
+            node = self._nodes[key] = Node(len(self._nodes), op, args, value, low, high, size)
         return node
