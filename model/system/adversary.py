@@ -1,22 +1,23 @@
-"""What the adversary makes up: everything that needs no key, and what the keys of the device that it owns allow.
+"""What the adversary makes up: all that needs no key, and what the keys of the device that it owns allow.
 
-It hears the radio, so it can echo cookies under any id. Its hellos bear client randoms of its own: handshake 2 is the one
-that a controller may be serving, 3 a fresh one (and from then on it is 2). A hello of an honest device that has
+It hears the radio, so it can echo cookies under any id. Its hellos bear client randoms of its own: handshake 2 is the
+one that a controller may be serving, 3 a fresh one (and from then on it is 2). A hello of an honest device that has
 gone on since is as good as one of these.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from model.alphabet import PLAINTEXT, Ca
 from model.state import Mode, Step
-from model.system.base import Action, Variables
-from model.system.layout import Chosen, Draft, Layout, Proof
-from model.system.parts import OF, Makers
+from model.system.at_client import take_flight4
+from model.system.base import Action
+from model.system.certificates import accepts
+from model.system.layout import Chosen, Draft, Proof, Then
+from model.system.makers import Makers, Occurrence, nothing
 from model.system.scope import STRANGER
-from model.terms import And, Not, Term
+from model.terms import And, Term
 
 
 def forgeries(m: Makers) -> Iterator[Action]:
@@ -33,189 +34,193 @@ def forgeries(m: Makers) -> Iterator[Action]:
                 yield from _as_server(m, i)
         elif scope.free:
             for x in m.layout.others[i]:
-                yield from m.sed(
-                    i, "replay", "hello-cookie", (x, 2), drops=False, origin=f"of a session that {x} has left"
-                )
+                origin = f"of a session that {x} has left"
+                yield from m.sed(i, Occurrence("replay", "hello-cookie", (x, 2), drops=False, origin=origin))
         if f"s{i}_rec" in m.layout.variables:
             yield from _recorded(m, i)
 
 
+# --- without keys ----------------------------------------------------------------------------------------------------
+
+
 def _without_keys(m: Makers, i: int) -> Iterator[Action]:
-    layout = m.layout
-    for x in (*layout.others[i], STRANGER) if layout.scope.radio else ():
-        spoofed = f"spoofed from {x}"
-        yield from m.sed(i, "forge", "hello", (x,), drops=False, origin=spoofed, stimulus=("spoof", i, 1, x))
-        for handshake in (2, 3):
+    """Whatever is not protected, towards SED `i`, from anybody; and from the peer of its session."""
+    if m.layout.scope.radio:
+        for x in (*m.layout.others[i], STRANGER):
+            yield from _spoofed(m, i, x)
 
-            def settle(d: Draft) -> None:
-                served = d[f"s{i}_handshake"]
-                d.set(f"s{i}_handshake", 2, served == 3)
+    def in_session(d: Draft) -> Term:
+        return d[f"s{i}_peer"] != 0
 
-            yield from m.sed(
-                i,
-                "forge",
-                "hello-cookie",
-                (x, handshake),
-                last=settle,
-                drops=False,
-                origin=spoofed,
-                stimulus=("spoof", i, 3, x),
-            )
-        yield from m.sed(i, "forge", "noise", (x,), drops=False, origin=spoofed, stimulus=("junk", i, x))
+    def by_peer(d: Draft) -> tuple[Term, ...]:
+        return (d[f"s{i}_peer"],)
 
-    def in_session(v: Variables) -> Term:
-        return layout.draft(v)[f"s{i}_peer"] != 0
+    def alert(d: Draft) -> tuple[Term, ...]:
+        return (d[f"s{i}_peer"], PLAINTEXT)
 
-    def peer(d: Draft) -> Term:
-        return d[f"s{i}_peer"]
-
-    for event, arguments in (
-        ("verify-request", lambda d: (peer(d),)),
-        ("alert", lambda d: (peer(d), PLAINTEXT)),
-        ("forged", lambda d: (peer(d),)),
-    ):
+    for event, arguments in (("verify-request", by_peer), ("alert", alert), ("forged", by_peer)):
+        origin, stimulus = "spoofed from its peer", ("forge", event, i)
         yield from m.sed(
-            i, "forge", event, arguments, when=in_session, drops=False, origin="spoofed from its peer",
-            stimulus=("forge", event, i),
-        )  # fmt: skip
+            i,
+            Occurrence("forge", event, arguments, when=in_session, drops=False, origin=origin, stimulus=stimulus),
+        )
+
+
+def _spoofed(m: Makers, i: int, x: int) -> Iterator[Action]:
+    """What opens a session, or tries to, in the name of `x`."""
+
+    def settle(d: Draft) -> None:
+        d.set(f"s{i}_handshake", 2, d[f"s{i}_handshake"] == 3)
+
+    def spoof(event: str, arguments: tuple[int, ...], stimulus: tuple[str | int, ...], last: Then) -> Iterator[Action]:
+        origin = f"spoofed from {x}"
+        yield from m.sed(
+            i, Occurrence("forge", event, arguments, last=last, drops=False, origin=origin, stimulus=stimulus)
+        )
+
+    yield from spoof("hello", (x,), ("spoof", i, 1, x), nothing)
+    for handshake in (2, 3):
+        yield from spoof("hello-cookie", (x, handshake), ("spoof", i, 3, x), settle)
+    yield from spoof("noise", (x,), ("junk", i, x), nothing)
+
+
+# --- with the keys of its device -------------------------------------------------------------------------------------
+
+
+def _shown(m: Makers) -> tuple[Ca, ...]:
+    """What it can show: certificates that it owns, else one of its own making."""
+    return m.layout.scope.owns or (Ca.OTHER,)
 
 
 def _on_the_wire(m: Makers, i: int) -> Iterator[Action]:
     """A device that claims to be SED `i` on SED `i`'s wire."""
-    yield from m.wire(i, "forge", "hello-cookie", (2,), drops=False, origin=f"spoofed from {i}")
-    yield from m.wire(i, "forge", "alert", drops=False, origin=f"spoofed from {i}")
-    for ca in m.layout.scope.owns or (Ca.OTHER,):
-        yield from m.wire(
-            i,
+    for event, arguments in (("hello-cookie", (2,)), ("alert", ())):
+        yield from m.wire(i, Occurrence("forge", event, arguments, drops=False, origin=f"spoofed from {i}"))
+    for ca in _shown(m):
+        certificate = Occurrence(
             "forge",
             "certificate",
             (ca, STRANGER, STRANGER),
-            when=lambda v: m.layout.draft(v)[f"w{i}_handshake"] == 2,
+            when=lambda d: d[f"w{i}_handshake"] == 2,
             drops=False,
             origin=f"of {STRANGER} ({ca.name.lower()}), claimed to be {i}",
         )
-
-
-class _Shown:
-    def __init__(self, source: Term, ca: Term) -> None:
-        self.source, self.ca, self.cn = source, ca, STRANGER
-
-
-def _accepted(layout: Layout, d: Draft, i: int, ca: Ca) -> Term:
-    """SED `i` accepts the adversary's certificate."""
-    reject = next(r for r in OF["certificate"] if r.id == "CRT-7.reject")
-    return Not(reject.body(d.sed(i), _Shown(d[f"s{i}_peer"], int(ca)), layout.setting(i)).guard)
+        yield from m.wire(i, certificate)
 
 
 def _as_client(m: Makers, i: int) -> Iterator[Action]:
     """It goes on with a handshake that it began towards SED `i`, with its own certificate and key."""
-    layout = m.layout
+    for ca in _shown(m):
+        yield from _proof(m, i, ca)
 
-    def ready(v: Variables) -> Term:
-        d = layout.draft(v)
-        return And(d[f"s{i}_step"] == Step.ACCEPT, d[f"s{i}_handshake"] == 2)
-
-    for ca in layout.scope.owns or (Ca.OTHER,):
-        origin = f"of {STRANGER} as client ({ca.name.lower()})"
-        yield from m.sed(
-            i,
-            "forge",
-            "certificate",
-            lambda d, ca=ca: (d[f"s{i}_peer"], int(ca), STRANGER),
-            when=ready,
-            drops=False,
-            origin=origin,
-            stimulus=("certificate", i, int(ca)),
-        )
-        yield from m.sed(
-            i,
-            "forge",
-            "flight5",
-            lambda d: (d[f"s{i}_peer"], 0),
-            when=lambda v, ca=ca: And(ready(v), _accepted(layout, layout.draft(v), i, ca)),
-            last=lambda d: d.set(f"s{i}_f5", Proof.ADVERSARY),
-            drops=False,
-            origin=origin,
-            stimulus=("finish", i, int(ca)),
-        )
-
-    def proved(v: Variables) -> Term:
-        d = layout.draft(v)
+    def proved(d: Draft) -> Term:
         return And(d[f"s{i}_f5"] == Proof.ADVERSARY, d[f"s{i}_step"] == Step.LISTEN)
 
-    def more(v: Variables) -> Term:
-        return And(proved(v), layout.draft(v)[f"s{i}_size"] < layout.scope.records)
+    def more(d: Draft) -> Term:
+        return And(proved(d), d[f"s{i}_size"] < m.layout.scope.records)
 
-    for event, when, arguments in (
-        ("data", more, lambda d: (d[f"s{i}_peer"], d[f"s{i}_expect"], 1)),
-        ("close", proved, lambda d: (d[f"s{i}_peer"], d[f"s{i}_expect"])),
-    ):
+    def data(d: Draft) -> tuple[Term, ...]:
+        return (d[f"s{i}_peer"], d[f"s{i}_expect"], 1)
+
+    def close(d: Draft) -> tuple[Term, ...]:
+        return (d[f"s{i}_peer"], d[f"s{i}_expect"])
+
+    for event, when, arguments in (("data", more, data), ("close", proved, close)):
+        origin, stimulus = f"of {STRANGER}", (event, i)
         yield from m.sed(
-            i, "forge", event, arguments, when=when, drops=False, origin=f"of {STRANGER}", stimulus=(event, i)
+            i, Occurrence("forge", event, arguments, when=when, drops=False, origin=origin, stimulus=stimulus)
         )
+
+
+def _proof(m: Makers, i: int, ca: Ca) -> Iterator[Action]:
+    """Flight 5 with one certificate, and that it is rejected."""
+    origin = f"of {STRANGER} as client ({ca.name.lower()})"
+
+    def ready(d: Draft) -> Term:
+        return And(d[f"s{i}_step"] == Step.ACCEPT, d[f"s{i}_handshake"] == 2)
+
+    certificate = Occurrence(
+        "forge",
+        "certificate",
+        lambda d: (d[f"s{i}_peer"], int(ca), STRANGER),
+        when=ready,
+        drops=False,
+        origin=origin,
+        stimulus=("certificate", i, int(ca)),
+    )
+    yield from m.sed(i, certificate)
+    finish = Occurrence(
+        "forge",
+        "flight5",
+        lambda d: (d[f"s{i}_peer"], 0),
+        when=lambda d: And(ready(d), accepts(d, i, int(ca), STRANGER)),
+        last=lambda d: d.set(f"s{i}_f5", Proof.ADVERSARY),
+        drops=False,
+        origin=origin,
+        stimulus=("finish", i, int(ca)),
+    )
+    yield from m.sed(i, finish)
 
 
 def _as_server(m: Makers, i: int) -> Iterator[Action]:
     """It answers SED `i`'s client session, with its own certificate and key."""
-    layout = m.layout
-
-    def asked(v: Variables) -> Term:
-        return layout.draft(v)[f"s{i}_step"] == Step.COOKIE
-
-    def choose(d: Draft) -> None:
-        d.set(f"s{i}_chosen", Chosen.ADVERSARY)
-        d.set(f"s{i}_f4p", 0)
-        d.set(f"s{i}_f4r", 0)
-
-    for ca in layout.scope.owns or (Ca.OTHER,):
-        origin = f"of {STRANGER} as server ({ca.name.lower()})"
-        yield from m.sed(
-            i,
-            "forge",
-            "certificate",
-            lambda d, ca=ca: (d[f"s{i}_peer"], int(ca), STRANGER),
-            when=asked,
-            drops=False,
-            origin=origin,
-        )
-        yield from m.sed(
-            i,
-            "forge",
-            "flight4",
-            lambda d: (d[f"s{i}_peer"],),
-            when=lambda v, ca=ca: And(asked(v), _accepted(layout, layout.draft(v), i, ca)),
-            first=choose,
-            drops=False,
-            origin=origin,
-        )
-    yield from m.sed(
-        i,
+    for ca in _shown(m):
+        yield from _answer(m, i, ca)
+    finished = Occurrence(
         "forge",
         "flight6",
         lambda d: (d[f"s{i}_peer"], 0),
-        when=lambda v: layout.draft(v)[f"s{i}_chosen"] == Chosen.ADVERSARY,
+        when=lambda d: d[f"s{i}_chosen"] == Chosen.ADVERSARY,
         drops=False,
         origin=f"of {STRANGER}",
     )
+    yield from m.sed(i, finished)
+
+
+def _answer(m: Makers, i: int, ca: Ca) -> Iterator[Action]:
+    """Flight 4 with one certificate, and that it is rejected."""
+    origin = f"of {STRANGER} as server ({ca.name.lower()})"
+
+    def asked(d: Draft) -> Term:
+        return d[f"s{i}_step"] == Step.COOKIE
+
+    certificate = Occurrence(
+        "forge",
+        "certificate",
+        lambda d: (d[f"s{i}_peer"], int(ca), STRANGER),
+        when=asked,
+        drops=False,
+        origin=origin,
+    )
+    yield from m.sed(i, certificate)
+    answer = Occurrence(
+        "forge",
+        "flight4",
+        lambda d: (d[f"s{i}_peer"],),
+        when=lambda d: And(asked(d), accepts(d, i, int(ca), STRANGER)),
+        first=lambda d: take_flight4(d, i, Chosen.ADVERSARY),
+        drops=False,
+        origin=origin,
+    )
+    yield from m.sed(i, answer)
+
+
+# --- recorded --------------------------------------------------------------------------------------------------------
 
 
 def _recorded(m: Makers, i: int) -> Iterator[Action]:
     """ADV-3, historic: after a power cycle the first session draws what an earlier first session drew, so that its
     whole recorded conversation is good once more."""
-    layout = m.layout
 
-    def ready(v: Variables) -> Term:
-        d = layout.draft(v)
+    def ready(d: Draft) -> Term:
         return And(d[f"s{i}_rec"] != 0, d[f"s{i}_first"] == 1, d[f"s{i}_mode"] == Mode.IDLE)
 
     def revive(d: Draft) -> None:
-        slots: dict[str, Any] = {"f5": Proof.SENT, "fin": 1, "c": 1}
-        slots |= {f"d{r}": 1 for r in range(layout.scope.records)}
-        for slot, value in slots.items():
-            d.set(f"s{i}_{slot}", value)
+        d.set(f"s{i}_f5", Proof.SENT)
+        for slot in ("fin", "c", *(f"d{r}" for r in range(m.layout.scope.records))):
+            d.set(f"s{i}_{slot}", 1)
 
-    yield from m.sed(
-        i,
+    again = Occurrence(
         "replay",
         "hello-cookie",
         lambda d: (d[f"s{i}_rec"], 2),
@@ -225,3 +230,4 @@ def _recorded(m: Makers, i: int) -> Iterator[Action]:
         origin="recorded before the power cycle",
         stimulus=("recorded", i),
     )
+    yield from m.sed(i, again)

@@ -8,16 +8,18 @@ controller can be taken.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from types import SimpleNamespace
+from typing import NamedTuple, TypeAlias
 
-from model.alphabet import EVENTS, MAX_MESSAGE, PLAINTEXT, SSS_ID
+from model.alphabet import DEREGISTER, EVENTS, MAX_MESSAGE, PLAINTEXT, REFUSED, REGISTER, SSS_ID
 from model.profile import Profile, Setting
-from model.rules.base import Rule
+from model.rules.base import Effect, Rule
 from model.state import Mode, State, Step, Waiting
 from model.system.base import Action, Kind, Property, System, Variable, Variables
 from model.system.base import Step as Change
-from model.system.parts import OF
+from model.system.makers import OPERATIONS, RULES_ON
 from model.terms import And, If, Not, Or, Term, one_of
 
 ME, LOWER, HIGHER = 4, 3, 5
@@ -33,9 +35,29 @@ RANGES: dict[str, tuple[int, int]] = {
     "op": (-1, 1), "aside": (0, 1), "aside_to": (0, 5), "aside_size": (0, 1), "unyielding": (0, 1), "waiting": (0, 4),
     "waiting_to": (0, 5), "waiting_size": (0, 4), "waiting_dev": (0, ME), "waiting_op": (0, 1),
 }  # fmt: skip
-OPENS = ("SES-2.open", "SES-4.open", "SES-3.open", "SES-3.start-over", "SES-9.yield", "SES-9.resume", "ADV-1.replace")
-OPENS += ("SES-5.take-send", "SES-5.take-request", "SES-7.junk", "FRM-2.cut")
+OPENS = (
+    "SES-2.open", "SES-4.open", "SES-3.open", "SES-3.start-over", "SES-9.yield", "SES-9.resume", "ADV-1.replace",
+    "SES-5.take-send", "SES-5.take-request", "SES-7.junk", "FRM-2.cut",
+)  # fmt: skip
 """Rules that begin a session."""
+
+
+Guard: TypeAlias = Callable[[Variables], Term]
+Arguments: TypeAlias = tuple[Term, ...] | Callable[[Variables], tuple[Term, ...]]
+
+
+class Happening(NamedTuple):
+    """Something that reaches the controller: the kind of action, the event, what to call it, and when it can be."""
+
+    kind: str
+    event: str
+    said: str
+    arguments: Arguments = ()
+    when: Guard = lambda _: True
+
+    def values(self, v: Variables) -> tuple[Term, ...]:
+        """The event's arguments in a state."""
+        return self.arguments if isinstance(self.arguments, tuple) else self.arguments(v)
 
 
 def alone(profile: Profile) -> System:
@@ -51,124 +73,165 @@ def alone(profile: Profile) -> System:
     )
 
 
+# --- actions ---------------------------------------------------------------------------------------------------------
+
+
 def _actions(c: Setting) -> Iterator[Action]:
-    for rule in OF[None]:
-        yield _action(c, rule, "urgent", "", lambda v: (), lambda v: True, urgent=True)
-    for kind, event, said, arguments, when in _events():
-        for rule in OF[event]:
-            yield _action(c, rule, kind, said, arguments, when)
-    for rule in OF["time"]:
-        if rule.id == "DTL-6.wait":
-            yield _action(
-                c, rule, "time", "until just before the deadline", lambda v: (v.timer - 1,), lambda v: v.timer > 1
-            )
-        else:
-            yield _action(c, rule, "time", "until the deadline", lambda v: (v.timer,), lambda v: v.timer > 0)
+    for rule in RULES_ON[None]:
+        yield Action(f"{ME}.{rule.id}()", "urgent", (rule.id,), rule.says, partial(_by_itself, c, rule))
+    for happening in _happenings():
+        for rule in RULES_ON[happening.event]:
+            yield _action(c, rule, happening)
+    for rule in RULES_ON["time"]:
+        yield _action(c, rule, BEFORE if rule.id == "DTL-6.wait" else UNTIL)
 
 
-def _action(c: Setting, rule: Rule, kind: str, said: str, arguments, when, *, urgent: bool = False) -> Action:  # type: ignore[no-untyped-def]
-    names = EVENTS[rule.on] if rule.on else ()
+BEFORE = Happening("time", "time", "until just before the deadline", lambda v: (v.timer - 1,), lambda v: v.timer > 1)
+UNTIL = Happening("time", "time", "until the deadline", lambda v: (v.timer,), lambda v: v.timer > 0)
 
-    def body(v: Variables) -> Change:
-        e = SimpleNamespace(**dict(zip(names, arguments(v), strict=True)))
-        effect = rule.body(v, e, c)
-        return Change(effect.guard, {n: x if not isinstance(x, int) else int(x) for n, x in effect.update.items()})
+
+def _action(c: Setting, rule: Rule, happening: Happening) -> Action:
+    """A rule takes what happens. Nothing reaches a controller that has something to do by itself."""
 
     def calm(v: Variables) -> Term:
         busy = Or(v.mode != Mode.IDLE, And(v.aside == 0, v.waiting == Waiting.NONE))
-        return when(v) if urgent else And(when(v), busy)
+        return And(happening.when(v), busy)
 
-    elapsed = (lambda v: arguments(v)[0]) if kind == "time" else None
-    return Action(f"{ME}.{rule.id}({said})", kind, (rule.id,), rule.says, body, calm, elapsed=elapsed)
+    def elapsed(v: Variables) -> Term:
+        return happening.values(v)[0]
+
+    return Action(
+        f"{ME}.{rule.id}({happening.said})",
+        happening.kind,
+        (rule.id,),
+        rule.says,
+        partial(_takes, c, rule, happening),
+        calm,
+        elapsed=elapsed if happening.event == "time" else None,
+    )
 
 
-def _always(_: Variables) -> Term:
-    return True
+def _takes(c: Setting, rule: Rule, happening: Happening, v: Variables) -> Change:
+    e = SimpleNamespace(**dict(zip(EVENTS[happening.event], happening.values(v), strict=True)))
+    return _change(rule.body(v, e, c))
 
 
-def _events() -> Iterator[tuple[str, str, str, object, object]]:
-    """Kind of action, event, what to call it, its arguments and its guard."""
+def _by_itself(c: Setting, rule: Rule, v: Variables) -> Change:
+    return _change(rule.body(v, SimpleNamespace(), c))
 
+
+def _change(effect: Effect) -> Change:
+    """What a rule does to the variables; what shows outside is nobody's here."""
+    return Change(effect.guard, {n: int(x) if isinstance(x, int) else x for n, x in effect.update.items()})
+
+
+# --- what can happen -------------------------------------------------------------------------------------------------
+
+
+def _happenings() -> Iterator[Happening]:
+    yield from _from_the_cpu()
+    for x in (LOWER, HIGHER):
+        yield Happening("forge", "hello", f"hello from {x}", (x,))
+        for h in (1, 2):
+            yield Happening("forge", "hello-cookie", f"hello-cookie {h} from {x}", (x, h))
+        yield Happening("forge", "noise", f"noise from {x}", (x,))
+    yield from _in_handshakes()
+    yield from _afterwards()
+
+
+def _from_the_cpu() -> Iterator[Happening]:
     def unread(v: Variables) -> Term:
         return v.waiting == Waiting.NONE
 
-    def session(v: Variables) -> Term:
-        return v.peer != 0
+    for to in (LOWER, HIGHER):
+        yield Happening("cpu", "cpu-send", f"cpu-send to {to}", (to, 1), unread)
+        yield Happening("fault", "start-failure", f"start-failure towards {to}", (to,), unread)
+        yield Happening("cpu", "cpu-oversize", f"cpu-oversize to {to}", (to, MAX_MESSAGE + 1), unread)
+    for op, word in OPERATIONS.items():
+        yield Happening("cpu", "cpu-request", f"cpu-request {word}", (4, ME, op), unread)
+    yield Happening("cpu", "cpu-request", "cpu-request of 3 bytes", (3, 0, 0), unread)
+    yield Happening("cpu", "cpu-other", "cpu-other", (), unread)
+    yield Happening("cpu", "cpu-faa", "cpu-faa", (1,), unread)
+    yield Happening("deliver", "radio-faa", "radio-faa", (1,))
+
+
+def _session(v: Variables) -> Term:
+    return v.peer != 0
+
+
+def _by_peer(v: Variables) -> tuple[Term, ...]:
+    return (v.peer,)
+
+
+def _in_handshakes() -> Iterator[Happening]:
+    yield Happening("forge", "verify-request", "verify-request from its peer", _by_peer, _session)
+    yield Happening("deliver", "flight4", "flight4 from its peer", _by_peer, _session)
+    yield Happening("forge", "alert", "plaintext alert from its peer", lambda v: (v.peer, PLAINTEXT), _session)
+    yield Happening("forge", "forged", "forged from its peer", _by_peer, _session)
 
     def own_ca(v: Variables) -> Term:
         return If(v.mode != Mode.TALKING_TO_SSS, v.registered, 0)
 
-    for to in (LOWER, HIGHER):
-        yield "cpu", "cpu-send", f"cpu-send to {to}", lambda v, to=to: (to, 1), unread
-        yield "fault", "start-failure", f"start-failure towards {to}", lambda v, to=to: (to,), unread
-        yield "cpu", "cpu-oversize", f"cpu-oversize to {to}", lambda v, to=to: (to, MAX_MESSAGE + 1), unread
-    for op, word in ((0, "register"), (1, "deregister")):
-        yield "cpu", "cpu-request", f"cpu-request {word}", lambda v, op=op: (4, ME, op), unread
-    yield "cpu", "cpu-request", "cpu-request of 3 bytes", lambda v: (3, 0, 0), unread
-    yield "cpu", "cpu-other", "cpu-other", lambda v: (), unread
-    yield "cpu", "cpu-faa", "cpu-faa", lambda v: (1,), unread
-    yield "deliver", "radio-faa", "radio-faa", lambda v: (1,), _always
-    for x in (LOWER, HIGHER):
-        yield "forge", "hello", f"hello from {x}", lambda v, x=x: (x,), _always
-        for h in (1, 2):
-            yield "forge", "hello-cookie", f"hello-cookie {h} from {x}", lambda v, x=x, h=h: (x, h), _always
-        yield "forge", "noise", f"noise from {x}", lambda v, x=x: (x,), _always
-    yield "forge", "verify-request", "verify-request from its peer", lambda v: (v.peer,), session
-    yield "deliver", "flight4", "flight4 from its peer", lambda v: (v.peer,), session
-    yield "forge", "alert", "plaintext alert from its peer", lambda v: (v.peer, PLAINTEXT), session
-    yield "forge", "forged", "forged from its peer", lambda v: (v.peer,), session
-    for said, flip, cn in (("good", 0, 0), ("of another CA", 1, 0), ("in another name", 0, WRONG_NAME)):
+    def good(v: Variables) -> tuple[Term, ...]:
+        return (v.peer, own_ca(v), v.peer)
 
-        def shown(v: Variables, flip: int = flip, cn: int = cn) -> tuple[Term, ...]:
-            ca = own_ca(v)
-            return (v.peer, 1 - ca if flip else ca, cn or v.peer)
+    def of_another_ca(v: Variables) -> tuple[Term, ...]:
+        return (v.peer, 1 - own_ca(v), v.peer)
 
-        yield "deliver", "certificate", f"certificate {said}, from its peer", shown, session
-    yield "replay", "repeat", "flight4 again from its peer", lambda v: (v.peer, 4, PLAINTEXT), session
+    def misnamed(v: Variables) -> tuple[Term, ...]:
+        return (v.peer, own_ca(v), WRONG_NAME)
+
+    for said, shown in (("good", good), ("of another CA", of_another_ca), ("in another name", misnamed)):
+        yield Happening("deliver", "certificate", f"certificate {said}, from its peer", shown, _session)
+    yield Happening("replay", "repeat", "flight4 again from its peer", lambda v: (v.peer, 4, PLAINTEXT), _session)
 
     def handshake(v: Variables) -> Term:
         return one_of(v.step, Step.KEYS, Step.ACCEPT)
 
-    yield "deliver", "flight5", "flight5 from its peer", lambda v: (v.peer, 0), handshake
-    yield "deliver", "flight6", "flight6 from its peer", lambda v: (v.peer, 0), handshake
+    def finished(v: Variables) -> tuple[Term, ...]:
+        return (v.peer, 0)
 
+    yield Happening("deliver", "flight5", "flight5 from its peer", finished, handshake)
+    yield Happening("deliver", "flight6", "flight6 from its peer", finished, handshake)
+
+
+def _afterwards() -> Iterator[Happening]:
     def more(v: Variables) -> Term:
-        return And(session(v), v.expect <= RECORDS)
+        return And(_session(v), v.expect <= RECORDS)
+
+    def before_data(v: Variables) -> Term:
+        return And(more(v), v.began == 0)
+
+    def repeat(flight: int, v: Variables) -> tuple[Term, ...]:
+        return (v.peer, flight, v.expect)
+
+    def data(gap: int, size: int, v: Variables) -> tuple[Term, ...]:
+        return (v.peer, v.expect + gap, size)
+
+    def record(gap: int, v: Variables) -> tuple[Term, ...]:
+        return (v.peer, v.expect + gap)
 
     for flight in (5, 6):
-        yield (
-            "replay",
-            "repeat",
-            f"flight{flight} again from its peer",
-            lambda v, flight=flight: (v.peer, flight, v.expect),
-            lambda v: And(more(v), v.began == 0),
-        )
+        said = f"flight{flight} again from its peer"
+        yield Happening("replay", "repeat", said, partial(repeat, flight), before_data)
     for gap, said in ((0, "data"), (1, "data after a gap")):
-        yield "deliver", "data", f"{said} from its peer", lambda v, gap=gap: (v.peer, v.expect + gap, 1), more
-    yield (
-        "deliver",
-        "data",
-        "data beyond 16,384 bytes, from its peer",
-        lambda v: (v.peer, v.expect, MAX_MESSAGE + 1),
-        more,
-    )
+        yield Happening("deliver", "data", f"{said} from its peer", partial(data, gap, 1), more)
+    too_much = partial(data, 0, MAX_MESSAGE + 1)
+    yield Happening("deliver", "data", "data beyond 16,384 bytes, from its peer", too_much, more)
     for gap, said in ((0, "close"), (1, "close after a gap")):
-        yield "deliver", "close", f"{said} from its peer", lambda v, gap=gap: (v.peer, v.expect + gap), more
-    yield "deliver", "alert", "authenticated alert from its peer", lambda v: (v.peer, v.expect), more
+        yield Happening("deliver", "close", f"{said} from its peer", partial(record, gap), more)
+    yield Happening("deliver", "alert", "authenticated alert from its peer", partial(record, 0), more)
 
     def talking(v: Variables) -> Term:
         return v.mode == Mode.TALKING_TO_SSS
 
-    for op in (0, 1, -1):
-        for good, usable in ((1, 1), (1, 0), (0, 0)):
-            said = ("spoiled", "good")[good] + ("" if usable or not good else " but useless")
-            yield (
-                "deliver",
-                "response",
-                f"response {op}, {said}, from {SSS_ID}",
-                lambda v, op=op, good=good, usable=usable: (op, good, usable),
-                talking,
-            )
+    for op in (REGISTER, DEREGISTER, REFUSED):
+        for good, usable, quality in ((1, 1, "good"), (1, 0, "good but useless"), (0, 0, "spoiled")):
+            said = f"response {op}, {quality}, from {SSS_ID}"
+            yield Happening("deliver", "response", said, (op, good, usable), talking)
+
+
+# --- properties ------------------------------------------------------------------------------------------------------
 
 
 def _properties() -> Iterator[Property]:
@@ -189,7 +252,7 @@ def _properties() -> Iterator[Property]:
         ("SES-12", "CRT-5"),
         "No input leads to FATAL_ERROR.",
         lambda v: v.mode != Mode.FATAL_ERROR,
-        lambda v: True,
+        lambda _: True,
     )
     yield Property(
         "can-come-to-rest",

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from model.profile import Profile
-from model.system import actions
 from model.system.adversary import forgeries
 from model.system.alone import alone
+from model.system.arrivals import arrivals
 from model.system.base import System
+from model.system.clock import time
+from model.system.devices import cpus, failures
 from model.system.layout import Layout
-from model.system.parts import Makers
+from model.system.losses import losses
+from model.system.makers import Makers
 from model.system.properties import properties_of
 from model.system.reader import reader
 from model.system.scope import Scope
+
+SOURCES = (cpus, arrivals, losses, time, failures, forgeries)
+"""What makes actions, in the order in which a system has them."""
 
 
 def build(scope: Scope, profile: Profile) -> System:
@@ -25,16 +31,7 @@ def build(scope: Scope, profile: Profile) -> System:
         return alone(profile)
     layout = Layout(scope, profile)
     makers = Makers(layout)
-    sources = (
-        actions.cpu,
-        actions.arrivals,
-        actions.alerts,
-        actions.losses,
-        actions.time,
-        actions.failures,
-        forgeries,
-    )
-    found = [action for source in sources for action in source(makers)]
+    found = [action for source in SOURCES for action in source(makers)]
     whole = System(scope.name, tuple(layout.variables.values()), tuple(found), (), scope.unit)
     possible = tuple(a for a, step in zip(found, whole.symbolic, strict=True) if not _never(step.guard))
     return System(scope.name, whole.variables, possible, properties_of(layout), scope.unit)

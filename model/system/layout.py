@@ -1,31 +1,35 @@
 """The variables of a system, and a draft of its next state.
 
 Names: `s3_timer` is variable `timer` of SED 3 (`model.state.State`), `w3_timer` that of the SSS for SED 3's wire
-(`model.rules.sss.Wire`). The other variables of SED `i` belong to the links; keys are bound to sessions, so a flight
+(`model.rules.sss.Wire`). The other variables of SED `i` belong to the links. Keys are bound to sessions, so a flight
 can be of use only to the session that it was made for, and belongs to that session's variables:
 
 - `h`, `v`, `hc`, `f4`, `f6`: flight 1, 2, 3, 4, 6 of its client session is on its way (on free links: exists);
   `f4p`, `f4r`: a flight 4 of a session that its server has left, with a provisioning or a runtime certificate;
   `f6n`: how often the SSS sent flight 6; `chosen`: whose flight 4 it took (`Chosen`); `old`: to whom a hello of a
-  session that it left itself is on its way; `rsp`, `rseq`: the response of the SSS and its record number;
-- `f5`, `f5ca`, `fin`, `d0`…, `c`: flight 5 for its server session, its certificate, how often it was sent, the records of
-  data, close_notify;
+  session that it left itself is on its way; `rsp`, `rseq`: the response of the SSS (`Reply`) and its record number;
+- `f5`, `f5ca`, `fin`, `d0`…, `c`: flight 5 for its server session (`Proof`), its certificate, how often it was sent,
+  the records of data, close_notify; `w3_f5`… are the same at the SSS, and `rq`, `rop` a request and its `op`;
 - `al`, `cl`: a plaintext alert, an authenticated close_notify for its session is on its way;
 - `todo`, `asks`, `boots`: what its CPU may still do; `owed`: answers that its CPU waits for; `gen`: which runtime CA
-  made its runtime set; `lost`: a message of its CPU was given up; `rec`, `first`: a conversation of the first session after a power cycle was recorded; this is
-  that first session.
+  made its runtime set; `lost`: a message of its CPU was given up;
+- `rec`, `first`: whose conversation with a first session after a power cycle was recorded; this is such a session.
+
+`sent34` counts messages that SED 3 sent and the CPU of SED 4 did not get. `faults` and `swaps` are the losses and the
+overtakings that may still happen, `restarts` those of the SSS, `gen` its present runtime CA.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
 from types import SimpleNamespace
-from typing import Any
+from typing import TypeAlias
 
 from model.alphabet import SSS_ID
 from model.profile import Profile, Setting
 from model.rules.sss import Wire, WireSetting
-from model.state import State, Waiting
+from model.state import Mode, State, Step, Waiting
 from model.system.base import Variable, Variables
 from model.system.scope import ABSENT, STRANGER, Scope
 from model.terms import If, Term
@@ -70,6 +74,10 @@ FALSE_ALARMS = ("fake", "broken", "cross", "leak", "wrong", "faa_lost", "split",
 """Monitors: 0 until what a property forbids has happened."""
 
 
+SLOTS = ("h", "v", "hc", "f4", "f4p", "f4r", "f6", "rsp", "cl", "f5", "c", "al", "rq", "old")
+"""What can be on its way, besides records of data."""
+
+
 class Layout:
     """What a scope and a profile fix: the variables, and how to read and write them."""
 
@@ -78,30 +86,37 @@ class Layout:
         self.first, self.last, self.idle = scope.timeouts
         self.variables: dict[str, Variable] = {}
         self.fixed: dict[str, int] = {}
-        peers = sorted({SSS_ID, STRANGER, ABSENT, *scope.seds})
+        last_id = max(SSS_ID, STRANGER, ABSENT, *scope.seds)
         for i in scope.seds:
-            self._sed(i, peers)
+            self._sed(i, last_id)
             self._links(i)
             self._wire(i)
         self._shared()
+        self.others = {i: tuple(j for j in scope.seds if j != i) for i in scope.seds}
+        """For each SED the other ones."""
+        self.timers = tuple(name for name in self.variables if name.endswith("_timer"))
+        """The names of all timers."""
+        self.pending = tuple(name for name in self.variables if self._on_its_way(name))
+        """The variables that say that something is on its way."""
 
     # --- declarations ------------------------------------------------------------------------------------------------
 
     def _add(self, name: str, high: int, *, low: int = 0, init: int = 0, when: bool = True) -> None:
         """A variable; where `when` is false, a constant."""
         if when and high > low:
-            self.variables[name] = Variable(name, low, high, init)
+            self.variables[name] = Variable(name, low, int(high), init)
         else:
             self.fixed[name] = init
 
-    def _sed(self, i: int, peers: list[int]) -> None:
+    def _sed(self, i: int, last_id: int) -> None:
         scope = self.scope
         timer = max(self.last, self.idle)
         message = scope.records if "oversize" not in scope.faults else 16_385
         highs = {
-            "mode": 4, "step": 6, "peer": peers[-1], "handshake": 2, "registered": 1, "timer": timer, "timeout": self.last,
-            "expect": scope.finished + scope.records + 1, "began": 1, "size": message, "op": 1, "aside": 1,
-            "aside_to": peers[-1], "unyielding": 1, "waiting": 4, "waiting_to": peers[-1], "waiting_op": 1,
+            "mode": max(Mode), "step": max(Step), "peer": last_id, "handshake": 2, "registered": 1,
+            "timer": timer, "timeout": self.last, "expect": scope.finished + scope.records + 1, "began": 1,
+            "size": message, "op": 1, "aside": 1, "aside_to": last_id, "unyielding": 1,
+            "waiting": max(Waiting), "waiting_to": last_id, "waiting_op": 1,
         }  # fmt: skip
         for field in State._fields:
             if field not in FOLDED:
@@ -113,15 +128,11 @@ class Layout:
         """Whether a SED's field can change in this scope."""
         scope = self.scope
         sending, asking = bool(scope.sends.get(i)), bool(scope.asks.get(i))
-        if field in ("aside", "aside_to", "unyielding"):
+        if field in ("aside", "aside_to", "unyielding", "waiting_to"):
             return sending
-        if field == "registered":
-            return asking or scope.boots > 0
         if field in ("op", "waiting_op"):
             return asking
-        if field == "waiting_to":
-            return sending
-        return True
+        return field != "registered" or asking or scope.boots > 0
 
     def _links(self, i: int) -> None:
         scope = self.scope
@@ -132,14 +143,14 @@ class Layout:
             self._add(f"s{i}_{slot}", 1, when=client and not scope.forging)
         self._add(f"s{i}_hc", 1, when=client)
         self._add(f"s{i}_old", max(scope.seds), when=sending and prompt)
-        self._add(f"s{i}_chosen", 3, when=client)
+        self._add(f"s{i}_chosen", max(Chosen), when=client)
         for slot in ("f4", "f4p", "f4r", "f6"):
             self._add(f"s{i}_{slot}", 1, when=client)
         self._add(f"s{i}_f6n", scope.finished, when=asking)
-        self._add(f"s{i}_rsp", 5, when=asking)
+        self._add(f"s{i}_rsp", max(Reply), when=asking)
         self._add(f"s{i}_rseq", scope.finished, when=asking)
         self._add(f"s{i}_cl", 1, when=asking)
-        self._add(f"s{i}_f5", 2, when=served or scope.forging)
+        self._add(f"s{i}_f5", max(Proof), when=served or scope.forging)
         self._add(f"s{i}_f5ca", 1, when=served)
         self._add(f"s{i}_fin", scope.finished, when=served)
         for r in range(scope.records):
@@ -164,7 +175,7 @@ class Layout:
     def _wire(self, i: int) -> None:
         scope, asking = self.scope, bool(self.scope.asks.get(i))
         highs = {
-            "step": 6, "handshake": 2, "timer": max(self.last, self.idle), "timeout": self.last,
+            "step": max(Step), "handshake": 2, "timer": max(self.last, self.idle), "timeout": self.last,
             "expect": scope.finished + 1, "answered": 1, "registered": 1,
         }  # fmt: skip
         for field in Wire._fields:
@@ -184,6 +195,10 @@ class Layout:
         for name in FALSE_ALARMS:
             self._add(name, 1)
 
+    def _on_its_way(self, name: str) -> bool:
+        owner, _, slot = name.partition("_")
+        return owner[0] in "sw" and (slot in SLOTS or slot in {f"d{r}" for r in range(self.scope.records)})
+
     # --- reading and writing -----------------------------------------------------------------------------------------
 
     def setting(self, i: int) -> Setting:
@@ -198,43 +213,44 @@ class Layout:
         """A draft of the state that follows `v`."""
         return Draft(self, v)
 
-    @property
-    def others(self) -> dict[int, tuple[int, ...]]:
-        """For each SED the other ones."""
-        return {i: tuple(j for j in self.scope.seds if j != i) for i in self.scope.seds}
+    def reading(self, what: Guard) -> Callable[[Variables], Term]:
+        """A question about a draft as one about a state, which is what actions and properties ask."""
+        return lambda v: what(self.draft(v))
 
 
 class Draft:
     """The state after an action, under construction: what was set, else what was."""
 
     def __init__(self, layout: Layout, v: Variables) -> None:
-        self._layout, self._old = layout, v
+        self.layout, self._old = layout, v
         self._concrete = isinstance(getattr(v, next(iter(layout.variables))), int)
         self.update: dict[str, Term] = {}
 
-    def __getitem__(self, name: str) -> Any:
+    def before(self) -> Draft:
+        """The same state with nothing changed yet."""
+        return Draft(self.layout, self._old)
+
+    def __getitem__(self, name: str) -> Term:
         if name in self.update:
             return self.update[name]
-        return self._layout.fixed[name] if name in self._layout.fixed else getattr(self._old, name)
+        return self.layout.fixed[name] if name in self.layout.fixed else getattr(self._old, name)
 
     def set(self, name: str, value: Term, when: Term = True) -> None:
         """Give a variable a new value, where `when` holds. What a scope fixes must stay as it is."""
         if when is False:
             return
-        if name in self._layout.fixed:
-            if self._concrete and when is True and int(value) != self._layout.fixed[name]:
-                raise ValueError(f"scope {self._layout.scope.name} fixes {name}, and something sets it to {value}")
+        if name in self.layout.fixed:
+            if self._concrete and when is True and int(value) != self.layout.fixed[name]:
+                raise ValueError(f"scope {self.layout.scope.name} fixes {name}, and something sets it to {value}")
             return
         self.update[name] = value if when is True else If(when, value, self[name])
 
     def sed(self, i: int) -> SimpleNamespace:
         """SED `i` as the rules see a `State`."""
         values = {field: self[f"s{i}_{field}"] for field in State._fields if field not in FOLDED}
-        records = self._layout.scope.records
-        view = SimpleNamespace(dev=i, waiting_dev=i, **values)
-        view.aside_size = records
-        view.waiting_size = If(view.waiting == Waiting.REQUEST, 4, records)
-        return view
+        records = self.layout.scope.records
+        size = If(values["waiting"] == Waiting.REQUEST, 4, records)
+        return SimpleNamespace(dev=i, waiting_dev=i, aside_size=records, waiting_size=size, **values)
 
     def wire(self, i: int) -> SimpleNamespace:
         """The SSS's side of the wire of SED `i` as its rules see a `Wire`."""
@@ -244,9 +260,20 @@ class Draft:
         """Carry out a rule's update of SED `i`."""
         for field, value in update.items():
             if field not in FOLDED:
-                self.set(f"s{i}_{field}", value if not isinstance(value, int) else int(value))
+                self.set(f"s{i}_{field}", _plain(value))
 
     def change_wire(self, i: int, update: dict[str, Term]) -> None:
         """Carry out a rule's update of the wire of SED `i`."""
         for field, value in update.items():
-            self.set(f"w{i}_{field}", value if not isinstance(value, int) else int(value))
+            self.set(f"w{i}_{field}", _plain(value))
+
+
+def _plain(value: Term) -> Term:
+    """Without the names and truth values that rules use: an update is integers, or terms."""
+    return int(value) if isinstance(value, int) else value
+
+
+Guard: TypeAlias = Callable[[Draft], Term]
+"""Something that is asked of a draft."""
+Then: TypeAlias = Callable[[Draft], None]
+"""Something that is changed in a draft."""

@@ -3,403 +3,382 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from model.alphabet import SSS_ID
 from model.state import Mode, Step, Waiting
-from model.system.base import Kind, Property, Variables
-from model.system.layout import Layout, Proof
-from model.system.parts import settled
+from model.system.base import Kind, Property
+from model.system.layout import Draft, Guard, Layout, Proof
+from model.system.makers import always, settled
 from model.terms import And, If, Not, Or, Term, one_of
 
-Make = Callable[[Layout], Property | None]
-"""A property of a layout; None where the layout lacks what it is about."""
+About: TypeAlias = Callable[[Layout], bool]
+"""Whether a layout has what a property is about."""
 
 
-def _all(layout: Layout, holds: Callable[[Variables, int], Term]) -> Callable[[Variables], Term]:
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A property of every layout that has what it is `about`. The other fields are those of `Property`."""
+
+    name: str
+    kind: Kind
+    needs: str
+    says: str
+    holds: Guard
+    premise: Guard | None = None
+    about: About = lambda _: True
+
+    def of(self, layout: Layout) -> Property:
+        """It, of one layout."""
+        premise = None if self.premise is None else layout.reading(self.premise)
+        return Property(self.name, self.kind, tuple(self.needs.split()), self.says, layout.reading(self.holds), premise)
+
+
+# --- what they are made of -------------------------------------------------------------------------------------------
+
+OfOne: TypeAlias = Callable[[Draft, int], Term]
+"""Something that is asked of one SED."""
+
+
+def each(holds: OfOne) -> Guard:
     """It holds of each SED."""
-    return lambda v: And(*(holds(layout.draft(v), i) for i in layout.scope.seds))
+    return lambda d: And(*(holds(d, i) for i in d.layout.scope.seds))
 
 
-def _some(layout: Layout, holds: Callable[[Variables, int], Term]) -> Callable[[Variables], Term]:
-    return lambda v: Or(*(holds(layout.draft(v), i) for i in layout.scope.seds))
+def some(holds: OfOne) -> Guard:
+    """It holds of some SED."""
+    return lambda d: Or(*(holds(d, i) for i in d.layout.scope.seds))
 
 
-def _never(
-    name: str,
-    monitor: str,
-    needs: str,
-    says: str,
-    premise: Callable[[Layout], Callable[[Variables], Term]],
-    about: Callable[[Layout], bool] = lambda _: True,
-) -> Make:
-    """A monitor stays 0, in scopes that have what it is about."""
-
-    def make(layout: Layout) -> Property | None:
-        if not about(layout):
-            return None
-        return Property(
-            name, Kind.ALWAYS, tuple(needs.split()), says, lambda v: getattr(v, monitor) == 0, premise(layout)
-        )
-
-    return make
+def zero(monitor: str) -> Guard:
+    """What a monitor looks for has not happened."""
+    return lambda d: d[monitor] == 0
 
 
-def _mode(mode: Mode) -> Callable[[Layout], Callable[[Variables], Term]]:
-    return lambda layout: _some(layout, lambda d, i: d[f"s{i}_mode"] == mode)
+def in_mode(mode: Mode) -> OfOne:
+    """A SED is in a state."""
+    return lambda d, i: d[f"s{i}_mode"] == mode
 
 
-def _step(step: Step) -> Callable[[Layout], Callable[[Variables], Term]]:
-    return lambda layout: _some(layout, lambda d, i: d[f"s{i}_step"] == step)
+def at_step(step: Step) -> OfOne:
+    """A SED's session has come so far."""
+    return lambda d, i: d[f"s{i}_step"] == step
 
 
-def _anything(_: Layout) -> Callable[[Variables], Term]:
-    return lambda _: True
+def registered(d: Draft, i: int) -> Term:
+    """A SED has a runtime set."""
+    return d[f"s{i}_registered"] == 1
 
 
-def busy(d: Variables, i: int) -> Term:
-    """A session of SED `i` runs."""
+def busy(d: Draft, i: int) -> Term:
+    """A session of a SED runs."""
     return one_of(d[f"s{i}_mode"], Mode.SENDING_MESSAGE, Mode.RECEIVING_MESSAGE, Mode.TALKING_TO_SSS)
 
 
-def receives(layout: Layout) -> bool:
-    """Some SED can be a server."""
-    return bool(layout.scope.sends) or layout.scope.forging
+def rest(d: Draft) -> Term:
+    """Every controller is IDLE and stays so unless something reaches it."""
+    return And(settled(d), each(in_mode(Mode.IDLE))(d))
 
 
-def sends(layout: Layout) -> bool:
+def asking(layout: Layout) -> bool:
+    """Some SED can be a client of the SSS."""
+    return bool(layout.scope.asks)
+
+
+def sending(layout: Layout) -> bool:
     """Some SED can be a client of another."""
     return bool(layout.scope.sends)
 
 
-def rest(layout: Layout) -> Callable[[Variables], Term]:
-    """Every controller is IDLE and stays so unless something reaches it."""
-    idle = _all(layout, lambda d, i: d[f"s{i}_mode"] == Mode.IDLE)
-    return lambda v: And(settled(layout, v), idle(v))
+def receiving(layout: Layout) -> bool:
+    """Some SED can be a server."""
+    return sending(layout) or layout.scope.forging
 
 
 # --- always ----------------------------------------------------------------------------------------------------------
 
 
-def timers_armed(layout: Layout) -> Property:
-    def holds(d: Variables, i: int) -> Term:
-        return If(busy(d, i), d[f"s{i}_timer"] != 0, d[f"s{i}_timer"] == 0)
-
-    return Property(
-        "timers-armed",
-        Kind.ALWAYS,
-        ("SES-7", "SES-11", "SES-1"),
-        "A timer is armed exactly while a session runs: nothing ever waits for ever.",
-        _all(layout, holds),
-        _some(layout, busy),
+def _one_session(d: Draft, i: int) -> Term:
+    mode, step, peer = d[f"s{i}_mode"], d[f"s{i}_step"], d[f"s{i}_peer"]
+    a_sed = And(peer != 0, peer != SSS_ID)
+    flights = one_of(step, Step.HELLO, Step.COOKIE, Step.KEYS)
+    return Or(
+        And(mode == Mode.SENDING_MESSAGE, flights, a_sed),
+        And(mode == Mode.TALKING_TO_SSS, Or(flights, step == Step.READ), peer == SSS_ID),
+        And(mode == Mode.RECEIVING_MESSAGE, one_of(step, Step.ACCEPT, Step.LISTEN), a_sed),
+        And(one_of(mode, Mode.IDLE, Mode.FATAL_ERROR), step == Step.NONE, peer == 0),
     )
 
 
-def one_session(layout: Layout) -> Property:
-    def holds(d: Variables, i: int) -> Term:
-        mode, step, peer = d[f"s{i}_mode"], d[f"s{i}_step"], d[f"s{i}_peer"]
-        sending = And(one_of(step, Step.HELLO, Step.COOKIE, Step.KEYS), peer != 0, peer != SSS_ID)
-        talking = And(one_of(step, Step.HELLO, Step.COOKIE, Step.KEYS, Step.READ), peer == SSS_ID)
-        receiving = And(one_of(step, Step.ACCEPT, Step.LISTEN), peer != 0, peer != SSS_ID)
-        none = And(step == Step.NONE, peer == 0)
-        return Or(
-            And(mode == Mode.SENDING_MESSAGE, sending),
-            And(mode == Mode.TALKING_TO_SSS, talking),
-            And(mode == Mode.RECEIVING_MESSAGE, receiving),
-            And(one_of(mode, Mode.IDLE, Mode.FATAL_ERROR), none),
-        )
+def _timer_armed(d: Draft, i: int) -> Term:
+    return If(busy(d, i), d[f"s{i}_timer"] != 0, d[f"s{i}_timer"] == 0)
 
-    return Property(
+
+def _no_fatal_error(d: Draft, i: int) -> Term:
+    return d[f"s{i}_mode"] != Mode.FATAL_ERROR
+
+
+def _secrets_gone(d: Draft, i: int) -> Term:
+    return Not(And(d[f"s{i}_mode"] == Mode.TALKING_TO_SSS, registered(d, i)))
+
+
+def _known(d: Draft, i: int) -> Term:
+    return Or(d[f"s{i}_registered"] == 0, d[f"w{i}_registered"] == 1)
+
+
+def _one_answer(d: Draft, i: int) -> Term:
+    talking = If(d[f"s{i}_mode"] == Mode.TALKING_TO_SSS, 1, 0)
+    waiting = If(d[f"s{i}_waiting"] == Waiting.REQUEST, 1, 0)
+    return d[f"s{i}_owed"] == talking + waiting
+
+
+def _cpu_first(d: Draft, i: int) -> Term:
+    unproved = And(d[f"s{i}_mode"] == Mode.RECEIVING_MESSAGE, d[f"s{i}_step"] == Step.ACCEPT)
+    late = d[f"s{i}_timeout"] > d.layout.first
+    return Not(And(unproved, late, Or(d[f"s{i}_aside"] == 1, d[f"s{i}_waiting"] != Waiting.NONE)))
+
+
+def _faa_never_waits(d: Draft) -> Term:
+    return And(d["faa_lost"] == 0, each(lambda d, i: d[f"s{i}_waiting"] != Waiting.FAA)(d))
+
+
+def _under_way(layout: Layout) -> list[str]:
+    """The counts of messages that were sent and have not been delivered."""
+    return [name for name in layout.variables if name.startswith("sent")]
+
+
+def _at_most_once(d: Draft) -> Term:
+    return And(*(d[name] >= 0 for name in _under_way(d.layout)))
+
+
+def _some_under_way(d: Draft) -> Term:
+    return Or(*(d[name] > 0 for name in _under_way(d.layout)))
+
+
+ALWAYS = (
+    Question(
         "one-session",
         Kind.ALWAYS,
-        ("SES-1", "SES-5"),
+        "SES-1 SES-5",
         "A controller is in one of its five states, with at most one session, of the kind that the state says.",
-        _all(layout, holds),
-        _some(layout, busy),
-    )
-
-
-def no_fatal_error(layout: Layout) -> Property:
-    return Property(
+        each(_one_session),
+        some(busy),
+    ),
+    Question(
+        "timers-armed",
+        Kind.ALWAYS,
+        "SES-7 SES-11 SES-1",
+        "A timer is armed exactly while a session runs: nothing ever waits for ever.",
+        each(_timer_armed),
+        some(busy),
+    ),
+    Question(
         "no-fatal-error",
         Kind.ALWAYS,
-        ("SES-12", "CRT-5"),
+        "SES-12 CRT-5",
         "No input leads to FATAL_ERROR.",
-        _all(layout, lambda d, i: d[f"s{i}_mode"] != Mode.FATAL_ERROR),
-        lambda _: True,
-    )
-
-
-def secrets_gone(layout: Layout) -> Property | None:
-    if not layout.scope.asks:
-        return None
-
-    def holds(d: Variables, i: int) -> Term:
-        return Not(And(d[f"s{i}_mode"] == Mode.TALKING_TO_SSS, d[f"s{i}_registered"] == 1))
-
-    return Property(
+        each(_no_fatal_error),
+        always,
+    ),
+    Question(
         "secrets-gone",
         Kind.ALWAYS,
-        ("CRT-4", "REG-6"),
+        "CRT-4 REG-6",
         "While a controller talks to the SSS, it has no runtime set any more.",
-        _all(layout, holds),
-        _mode(Mode.TALKING_TO_SSS)(layout),
-    )
-
-
-def registered_is_known(layout: Layout) -> Property | None:
-    if not layout.scope.asks:
-        return None
-
-    def holds(d: Variables, i: int) -> Term:
-        return Or(d[f"s{i}_registered"] == 0, d[f"w{i}_registered"] == 1)
-
-    return Property(
+        each(_secrets_gone),
+        some(in_mode(Mode.TALKING_TO_SSS)),
+        about=asking,
+    ),
+    Question(
         "registered-is-known",
         Kind.ALWAYS,
-        ("REG-1", "REG-6", "CRT-4"),
+        "REG-1 REG-6 CRT-4",
         "Who has a runtime set counts as registered at the SSS.",
-        _all(layout, holds),
-        _some(layout, lambda d, i: d[f"s{i}_registered"] == 1),
-    )
-
-
-def one_answer(layout: Layout) -> Property | None:
-    if not layout.scope.asks:
-        return None
-
-    def holds(d: Variables, i: int) -> Term:
-        talking = If(d[f"s{i}_mode"] == Mode.TALKING_TO_SSS, 1, 0)
-        waiting = If(d[f"s{i}_waiting"] == Waiting.REQUEST, 1, 0)
-        return d[f"s{i}_owed"] == talking + waiting
-
-    return Property(
+        each(_known),
+        some(registered),
+        about=asking,
+    ),
+    Question(
         "one-answer",
         Kind.ALWAYS,
-        ("REG-4",),
+        "REG-4",
         "The CPU gets exactly one answer per request: it is owed one only while its request waits or is under way.",
-        _all(layout, holds),
-        _mode(Mode.TALKING_TO_SSS)(layout),
-    )
-
-
-def at_most_once(layout: Layout) -> Property | None:
-    pairs = [n for n in layout.variables if n.startswith("sent")]
-    if not pairs:
-        return None
-    return Property(
+        each(_one_answer),
+        some(in_mode(Mode.TALKING_TO_SSS)),
+        about=asking,
+    ),
+    Question(
         "delivered-at-most-once",
         Kind.ALWAYS,
-        ("ADV-3", "SES-8", "CRT-7"),
+        "ADV-3 SES-8 CRT-7",
         "No CPU gets more messages from a SED than that SED has sent to it.",
-        lambda v: And(*(getattr(v, n) >= 0 for n in pairs)),
-        lambda v: Or(*(getattr(v, n) > 0 for n in pairs)),
-    )
-
-
-def cpu_first(layout: Layout) -> Property | None:
-    if not receives(layout):
-        return None
-
-    def holds(d: Variables, i: int) -> Term:
-        unproved = And(d[f"s{i}_mode"] == Mode.RECEIVING_MESSAGE, d[f"s{i}_step"] == Step.ACCEPT)
-        late = d[f"s{i}_timeout"] > layout.first
-        return Not(And(unproved, late, Or(d[f"s{i}_aside"] == 1, d[f"s{i}_waiting"] != Waiting.NONE)))
-
-    return Property(
+        _at_most_once,
+        _some_under_way,
+        about=lambda layout: bool(_under_way(layout)),
+    ),
+    Question(
         "cpu-first",
         Kind.ALWAYS,
-        ("ADV-1",),
+        "ADV-1",
         "A peer that has not proved itself holds up the own CPU for one retransmission period at the most.",
-        _all(layout, holds),
-        _some(layout, lambda d, i: d[f"s{i}_step"] == Step.ACCEPT),
-    )
-
-
-def faa_never_waits(layout: Layout) -> Property | None:
-    if "faa" not in layout.scope.faults:
-        return None
-    return Property(
+        each(_cpu_first),
+        some(at_step(Step.ACCEPT)),
+        about=receiving,
+    ),
+    Question(
         "faa-always-passes",
         Kind.ALWAYS,
-        ("FRM-5",),
+        "FRM-5",
         "FAA frames pass at any time.",
-        lambda v: And(v.faa_lost == 0, _all(layout, lambda d, i: d[f"s{i}_waiting"] != Waiting.FAA)(v)),
-        _some(layout, busy),
-    )
-
-
-def all_delivered(layout: Layout) -> Property | None:
-    pairs = [n for n in layout.variables if n.startswith("sent")]
-    at_rest = rest(layout)
-    return Property(
-        "all-delivered",
-        Kind.ALWAYS,
-        ("SES-2", "SES-3", "SES-9", "CRT-7", "CRT-3"),
-        "When everything has come to rest, every message that was sent has been delivered.",
-        lambda v: Or(
-            Not(at_rest(v)),
-            And(*(getattr(v, n) == 0 for n in pairs), _all(layout, _nothing_lost)(v)),
-        ),
-        lambda v: And(at_rest(v), _all(layout, _spent)(v)),
-    )
-
-
-def _nothing_lost(d: Variables, i: int) -> Term:
-    return d[f"s{i}_lost"] == 0
-
-
-def _spent(d: Variables, i: int) -> Term:
-    return d[f"s{i}_todo"] == 0
-
-
-def no_timeout(layout: Layout) -> Property:
-    return Property(
-        "no-needless-timeout",
-        Kind.ALWAYS,
-        ("REG-3", "REG-7", "SES-4"),
-        "Where no frame is lost, no controller waits until it gives up.",
-        lambda v: v.spurious == 0,
-        _some(layout, busy),
-    )
-
-
-ALWAYS: tuple[Make, ...] = (
-    one_session,
-    timers_armed,
-    no_fatal_error,
-    secrets_gone,
-    registered_is_known,
-    one_answer,
-    at_most_once,
-    cpu_first,
-    faa_never_waits,
-    _never(
+        _faa_never_waits,
+        some(busy),
+        about=lambda layout: "faa" in layout.scope.faults,
+    ),
+    Question(
         "authentic",
-        "fake",
+        Kind.ALWAYS,
         "CRT-7 CRT-3 SES-3",
         "What a CPU gets as a message from a SED was sent by that SED; nobody can speak in its name.",
-        _step(Step.LISTEN),
-        sends,
+        zero("fake"),
+        some(at_step(Step.LISTEN)),
+        about=sending,
     ),
-    _never(
+    Question(
         "confidential",
-        "leak",
+        Kind.ALWAYS,
         "CRT-7 CRT-3 DTL-1",
         "A message goes only to the device that it is for; nobody else can read it.",
-        _step(Step.KEYS),
-        sends,
+        zero("leak"),
+        some(at_step(Step.KEYS)),
+        about=sending,
     ),
-    _never(
+    Question(
         "same-bytes-or-nothing",
-        "broken",
+        Kind.ALWAYS,
         "SES-8 FRM-2 SES-10",
         "A CPU gets a message whole and unchanged, or not at all.",
-        _step(Step.LISTEN),
-        sends,
+        zero("broken"),
+        some(at_step(Step.LISTEN)),
+        about=sending,
     ),
-    _never(
+    Question(
         "no-session-across-cas",
-        "cross",
+        Kind.ALWAYS,
         "CRT-9 CRT-3",
         "No session completes between certificates of different CAs.",
-        _step(Step.LISTEN),
-        sends,
+        zero("cross"),
+        some(at_step(Step.LISTEN)),
+        about=sending,
     ),
-    _never(
+    Question(
         "right-certificate-set",
-        "wrong",
+        Kind.ALWAYS,
         "CRT-2 CRT-3 CRT-4",
         "Each session shows the set that it must: provisioning to the SSS and while unregistered, else runtime.",
-        _step(Step.KEYS),
+        zero("wrong"),
+        some(at_step(Step.KEYS)),
     ),
 )
 """Safety, asked of every scope that has what they are about."""
 
 
-def idle_again(layout: Layout) -> Property:
-    return Property(
+# --- by name ---------------------------------------------------------------------------------------------------------
+
+
+def _all_delivered(d: Draft) -> Term:
+    lost = each(lambda d, i: d[f"s{i}_lost"] == 0)(d)
+    return Or(Not(rest(d)), And(*(d[name] == 0 for name in _under_way(d.layout)), lost))
+
+
+def _all_sent(d: Draft) -> Term:
+    return And(rest(d), each(lambda d, i: d[f"s{i}_todo"] == 0)(d))
+
+
+def _registered_if_asking(d: Draft, i: int) -> Term:
+    return registered(d, i) if d.layout.scope.asks.get(i) else True
+
+
+def _message_before_receiver(d: Draft, i: int) -> Term:
+    whole = And(d[f"s{i}_step"] == Step.LISTEN, d[f"s{i}_size"] == d.layout.scope.records, d[f"s{i}_c"] == 1)
+    return And(whole, d[f"s{i}_f5"] != Proof.ADVERSARY)
+
+
+BY_NAME = (
+    Question(
+        "all-delivered",
+        Kind.ALWAYS,
+        "SES-2 SES-3 SES-9 CRT-7 CRT-3",
+        "When everything has come to rest, every message that was sent has been delivered.",
+        _all_delivered,
+        _all_sent,
+    ),
+    Question(
+        "no-needless-timeout",
+        Kind.ALWAYS,
+        "REG-3 REG-7 SES-4",
+        "Where no frame is lost, no controller waits until it gives up.",
+        zero("spurious"),
+        some(busy),
+    ),
+    Question(
         "idle-again",
         Kind.EVENTUALLY,
-        ("SES-7", "SES-11", "SES-12"),
+        "SES-7 SES-11 SES-12",
         "Whatever happens, everything comes to rest: every controller IDLE, with nothing under way.",
-        rest(layout),
-    )
-
-
-def can_register(layout: Layout) -> Property | None:
-    if not layout.scope.asks:
-        return None
-    return Property(
+        rest,
+    ),
+    Question(
         "can-register",
         Kind.POSSIBLE,
-        ("REG-5", "REG-1"),
+        "REG-5 REG-1",
         "From every state every device can get registered (again).",
-        _all(layout, lambda d, i: d[f"s{i}_registered"] == 1 if layout.scope.asks.get(i) else True),
-    )
-
-
-def can_rest(layout: Layout) -> Property:
-    return Property(
+        each(_registered_if_asking),
+        about=asking,
+    ),
+    Question(
         "can-come-to-rest",
         Kind.POSSIBLE,
-        ("SES-7", "SES-12"),
+        "SES-7 SES-12",
         "From every state there is a way back to where every controller is IDLE.",
-        rest(layout),
-    )
-
-
-def message_arrives(layout: Layout) -> Property:
-    def holds(d: Variables, i: int) -> Term:
-        whole = And(d[f"s{i}_step"] == Step.LISTEN, d[f"s{i}_size"] == layout.scope.records, d[f"s{i}_c"] == 1)
-        return And(whole, d[f"s{i}_f5"] != Proof.ADVERSARY)
-
-    return Property(
+        rest,
+    ),
+    Question(
         "a-message-arrives",
         Kind.REACHABLE,
-        ("SES-2", "SES-3"),
+        "SES-2 SES-3",
         "A message can get through: whole, with its close_notify before the receiver.",
-        _some(layout, holds),
-    )
-
-
-def device_registers(layout: Layout) -> Property:
-    return Property(
+        some(_message_before_receiver),
+    ),
+    Question(
         "a-device-registers",
         Kind.REACHABLE,
-        ("REG-1", "CRT-5"),
+        "REG-1 CRT-5",
         "A device can get registered.",
-        _some(layout, lambda d, i: d[f"s{i}_registered"] == 1),
-    )
-
-
-NAMED: dict[str, Make] = {
-    "all-delivered": all_delivered,
-    "no-needless-timeout": no_timeout,
-    "idle-again": idle_again,
-    "can-register": can_register,
-    "can-come-to-rest": can_rest,
-    "a-message-arrives": message_arrives,
-    "a-device-registers": device_registers,
-    "no-split-fleet": _never(
+        some(registered),
+    ),
+    Question(
         "no-split-fleet",
-        "split",
+        Kind.ALWAYS,
         "REG-1 CRT-3",
         "Two registered SEDs accept each other's certificates.",
-        lambda layout: _all(layout, lambda d, i: d[f"s{i}_registered"] == 1),
+        zero("split"),
+        each(registered),
     ),
-    "registration-is-granted": _never(
+    Question(
         "registration-is-granted",
-        "locked",
+        Kind.ALWAYS,
         "REG-5 REG-1",
         "The SSS never refuses to register a device that has no runtime set.",
-        _mode(Mode.TALKING_TO_SSS),
+        zero("locked"),
+        some(in_mode(Mode.TALKING_TO_SSS)),
     ),
-}
-"""Properties that a scope asks by name."""
+)
+"""Asked of the scopes that name them."""
 
 
 def properties_of(layout: Layout) -> tuple[Property, ...]:
     """The properties that are asked of a layout."""
-    makes = [*ALWAYS, *(NAMED[name] for name in layout.scope.properties)]
-    made = (make(layout) for make in makes)
-    return tuple(p for p in made if p is not None)
+    named = {question.name: question for question in BY_NAME}
+    questions = (*ALWAYS, *(named[name] for name in layout.scope.properties))
+    return tuple(question.of(layout) for question in questions if question.about(layout))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from model.alphabet import Ca
 
@@ -72,7 +72,3 @@ class Scope:
     """Whether a plain `scewl check` explores it."""
     properties: tuple[str, ...] = ()
     """Names of the properties that are asked here beyond those that are asked of every scope."""
-
-    def but(self, **changes: object) -> Scope:
-        """This scope with some bounds changed."""
-        return replace(self, **changes)  # type: ignore[arg-type]
