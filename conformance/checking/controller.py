@@ -1,7 +1,9 @@
 """One controller by itself: its states as a diagram, and how long one session can keep it busy.
 
-Both are made from the transitions of explored systems, seen through a controller's mode and step. A scope with one
-controller is taken where there is one; without it, all scopes that are small enough together.
+Both are made from the transitions of explored systems, seen through a controller's mode and step. They are those of the
+scope with one controller, where that is among those explored. Without it the diagram is drawn from all scopes that are
+small enough together, and no time is measured: among honest peers a frame that arrives is nobody's free choice, as
+`model.bounds` takes it to be.
 """
 
 from __future__ import annotations
@@ -31,6 +33,9 @@ SMALL = 20_000
 SSS_PREFIX = "SSS "
 """How actions mark a rule of the SSS."""
 
+ALONE = ("mode", "step")
+"""The variables of one controller alone; where there are several, each one's bear its id."""
+
 STAYS = {
     Mode.SENDING_MESSAGE: "one session as sender",
     Mode.RECEIVING_MESSAGE: "one session as receiver",
@@ -46,8 +51,7 @@ class Picture:
     states: dict[str, StateResult] = field(default_factory=dict)
     rules: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     """From one state of the diagram to another: by which rules."""
-    bounds: dict[tuple[str, str], BoundRow] = field(default_factory=dict)
-    """Per profile and what is measured: the longest so far."""
+    bounds: list[BoundRow] = field(default_factory=list)
 
     @property
     def edges(self) -> list[EdgeResult]:
@@ -74,22 +78,10 @@ class Picture:
                         self.rules.setdefault((before.id, after.id), set()).update(rules or [name.rule])
 
     def measure(self, graph: Graph, profile: str, scope: str) -> None:
-        """Add the longest sessions of a system."""
-        system = graph.system
-        for mode_name, _ in controllers(system):
-            number = _number(mode_name)
-            begins = {
-                a.name for a in system.actions if set(OPENS) & set(a.rules) and number in ("", parse_name(a.name).actor)
-            }
-            for mode, what in STAYS.items():
-                if row := _longest(graph, mode_name, mode, begins, BoundRow(profile, what, scope, None)):
-                    self.keep(row)
-
-    def keep(self, row: BoundRow) -> None:
-        """Keep the longest: an error tells nothing, and nothing is longer than for ever."""
-        known = self.bounds.setdefault((row.profile, row.what), row)
-        if _length(row) > _length(known):
-            self.bounds[row.profile, row.what] = row
+        """Add the longest sessions of one controller alone."""
+        begins = {a.name for a in graph.system.actions if set(OPENS) & set(a.rules)}
+        rows = (_longest(graph, mode, begins, BoundRow(profile, what, scope)) for mode, what in STAYS.items())
+        self.bounds += [row for row in rows if row is not None]
 
 
 class _Projection:
@@ -115,14 +107,14 @@ def describe_controller(
     """
     picture = Picture()
     systems = {s.name: s.build(PROFILES[profile]) for s in scopes if s.name in sizes}
-    alone = [s for s in scopes if s.name in sizes and len(controllers(systems[s.name])) == 1]
-    chosen = alone[:1] or [s for s in scopes if sizes.get(s.name, SMALL + 1) <= SMALL]
-    for scope in chosen:
+    alone = [s for s in scopes if s.name in sizes and ALONE in controllers(systems[s.name])]
+    for scope in alone[:1] or [s for s in scopes if sizes.get(s.name, SMALL + 1) <= SMALL]:
         graph = graph_of(systems[scope.name], progress)
         picture.draw(graph)
-        picture.measure(graph, profile, scope.name)
+        if scope in alone:
+            picture.measure(graph, profile, scope.name)
     for other in PROFILES.keys() - {profile}:
-        for scope in chosen:
+        for scope in alone[:1]:
             picture.measure(graph_of(scope.build(PROFILES[other]), progress), other, scope.name)
     return picture
 
@@ -139,11 +131,11 @@ def graph_of(system: System, progress: Callable[[Tick], None]) -> Graph:
         return Graph.of(compiled, LIMIT, lambda states, depth: progress(Tick(states, depth)))
 
 
-def _longest(graph: Graph, mode_name: str, mode: Mode, begins: Collection[str], row: BoundRow) -> BoundRow | None:
+def _longest(graph: Graph, mode: Mode, begins: Collection[str], row: BoundRow) -> BoundRow | None:
     """The row with what was found; None if the mode does not occur."""
 
     def inside(v: Variables) -> Term:
-        return getattr(v, mode_name) == mode
+        return v.mode == mode
 
     if not graph.exhausted:
         row.error = f"{row.scope} has more than {LIMIT:,} states"
@@ -153,10 +145,6 @@ def _longest(graph: Graph, mode_name: str, mode: Mode, begins: Collection[str], 
         bound = longest(graph, graph.system, inside, begins)
         row.milliseconds, row.path = bound.milliseconds, show(graph.system, bound.path, bound.loop)
     return row
-
-
-def _length(row: BoundRow) -> tuple[bool, bool, int]:
-    return not row.error, row.milliseconds is None, row.milliseconds or 0
 
 
 def _number(variable: str) -> str:

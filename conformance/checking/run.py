@@ -238,7 +238,7 @@ class _Run:
             self.report.bounds.append(BoundRow(self.plan.profile, "one session", "", None, None, _text(error)))
             return _text(error)
         self.report.states, self.report.edges = list(picture.states.values()), picture.edges
-        self.report.bounds = list(picture.bounds.values())
+        self.report.bounds = picture.bounds
         return f"{len(self.report.states)} states"
 
     def without(self, flag: str, scopes: Sequence[Scope]) -> str:
