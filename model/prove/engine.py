@@ -19,7 +19,7 @@ from model.prove.search import bounded
 from model.system.base import Kind, Property, System
 from model.system.outcome import Answer, Finding, Outcome
 
-DEPTH = 6
+DEPTH = 8
 """Steps within which a violation is looked for where a property cannot be proved."""
 SPACER_S = 20.0
 """Most seconds for Spacer on each such property."""

@@ -43,8 +43,9 @@ def spacer(system: System, what: Property, timeout: float, given: Sequence[Lemma
     fixed.rule(violated(), [here, z3.Not(boolean(what.holds(system.symbols)).translate(context))])
     try:
         verdict = fixed.query(violated())
-    except z3.Z3Exception as error:  # so it ends when its time is over in the midst of preparations
-        return Answer(what.name, Finding.OPEN, f"Spacer gave up ({error})")
+    except z3.Z3Exception as error:  # its time was over in the midst of preparations
+        reason = error.value.decode() if isinstance(error.value, bytes) else error.value
+        return Answer(what.name, Finding.OPEN, f"Spacer gave up ({reason})")
     if verdict == z3.unsat:
         return Answer(what.name, Finding.PROVED, "Spacer" + _with(given))
     if verdict == z3.sat:

@@ -81,7 +81,7 @@ class Obligations:
         for time, (before, after) in enumerate(pairwise(states)):
             taken = selectors(self.system, time)
             declared += taken
-            steps += transition(self.system, before, after, taken)
+            steps.append(transition(self.system, before, after, taken))
         return [f"(declare-fun {c.sexpr()} () {c.sort().sexpr()})" for c in declared], [*map(_asserted, steps)]
 
     def _render_throughout(self, goal: Goal, depth: int) -> str:

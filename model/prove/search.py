@@ -45,7 +45,7 @@ def search(system: System, holds: Callable[[Variables], Term], depth: int) -> Se
         solver.pop()
         states.append(state_at(system, length + 1))
         step = transition(system, states[length], states[length + 1], selectors(system, length))
-        solver.add(expected, *(c.translate(context) for c in step))
+        solver.add(expected, step.translate(context))
     return Search(free=depth)
 
 

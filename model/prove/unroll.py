@@ -45,20 +45,22 @@ def holds_at(system: System, holds: Callable[[Variables], Term], state: dict[str
     return boolean(holds(SimpleNamespace(**{name: state[name] for name in system.names})))
 
 
-def transition(system: System, before: dict[str, Any], after: dict[str, Any], taken: Sequence[Any]) -> list[Any]:
-    """Constraints: exactly one action of `taken` is, can be, and leads from one state to the other."""
-    renaming = [(getattr(system.symbols, name), before[name]) for name in system.names]
+def transition(system: System, before: dict[str, Any], after: dict[str, Any], taken: Sequence[Any]) -> Any:
+    """A constraint: exactly one action of `taken` is, can be, and leads from one state to the other."""
+    new = {name: z3.Int(f"{name}'") for name in system.names}
     constraints: list[Any] = [z3.Or(*taken), z3.AtMost(*taken, 1)]
     touching: dict[str, list[Any]] = {name: [] for name in system.names}
     for selected, step in zip(taken, system.symbolic, strict=True):
-        effects = [z3.substitute(boolean(step.guard), *renaming)]
-        for name, value in step.update.items():
-            effects.append(after[name] == z3.substitute(integer(value), *renaming))
+        effects = [new[str(variable)] == value for variable, value in update(system, step)]
+        constraints.append(z3.Implies(selected, z3.And(boolean(step.guard), *effects)))
+        for name in step.update:
             touching[name].append(selected)
-        constraints.append(z3.Implies(selected, z3.And(*effects)))
     for name, touched in touching.items():
-        constraints.append(z3.Or(*touched, after[name] == before[name]))
-    return constraints
+        constraints.append(z3.Or(*touched, new[name] == getattr(system.symbols, name)))
+    # One substitution for all: Z3's Python looks at every pair in each.
+    renaming = [(getattr(system.symbols, name), before[name]) for name in system.names]
+    renaming += [(new[name], after[name]) for name in system.names]
+    return z3.substitute(z3.And(*constraints), *renaming)
 
 
 def replay(system: System, first: Values, numbers: Sequence[int]) -> tuple[PathStep, ...]:
