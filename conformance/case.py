@@ -19,7 +19,7 @@ from conformance.results import CaseResult, Divergence
 from conformance.targets.base import HarnessError, IutFault, Target
 from conformance.wire.frames import Frame, FrameReader
 from conformance.wire.secrets import KeyLog
-from model.alphabet import BROADCAST, DEREGISTER, FAA_ID, REGISTER, SSS_ID, Link
+from model.alphabet import BROADCAST, DEREGISTER, FAA_ID, REFUSED, REGISTER, SSS_ID, Link
 from model.profile import PROFILES, Setting
 from model.verdict import Verdict
 
@@ -62,6 +62,8 @@ class Case:
         self.lab.overhear = purpose.overhear
         self._target = target
         self._payloads = 0
+        self._boots = 0
+        """Power cycles and restarts so far: each has randomness of its own."""
         self._sent: list[tuple[int, int, bytes]] = []
         """Messages that CPUs gave: from, to, payload."""
 
@@ -105,7 +107,8 @@ class Case:
         self.lab.boot(self.cast.image())
         for number, step in enumerate(self.purpose.steps):
             try:
-                getattr(self, f"_do_{step.kind}")(**{_parameter(k): v for k, v in step.arguments.items()})
+                do = getattr(self, f"_do_{step.kind.replace('-', '_')}")
+                do(**{_parameter(k): v for k, v in step.arguments.items()})
                 self.lab.settle()
             except Unreached as error:
                 raise Unreached(f"Step {number + 1} ({step}): {error.reason}") from None
@@ -185,6 +188,34 @@ class Case:
             raise Unreached(f"no datagram of flight {flight} has gone to the IUT yet.")
         self.lab.inject(Link.RADIO, Frame(self.purpose.iut, as_, seen[-1].payload).encode())
 
+    def _do_replay(self, of: int) -> None:
+        """Repeat every radio frame that a device has sent to the IUT, in their order."""
+        frames = [frame for _, frame in self.lab.towards_iut if frame.source == of]
+        if not frames:
+            raise Unreached(f"nothing from {of} has gone to the IUT yet.")
+        for frame in frames:
+            self.lab.inject(Link.RADIO, frame.encode())
+
+    def _do_half_frame(self) -> None:
+        self.cast.sss.stall(self.lab.now)
+
+    # --- steps: what else goes wrong
+
+    def _do_boot(self, by: int = 0) -> None:
+        """A power cycle."""
+        self._boots += 1
+        if by in (0, self.purpose.iut):
+            self.lab.boot(self.cast.image(self._boots))
+        else:
+            self.lab.nodes[by] = self.cast.sed(by, self._boots)
+
+    def _do_restart(self) -> None:
+        self._boots += 1
+        self.cast.sss.restart(self._boots)
+
+    def _do_respond(self, response: str) -> None:
+        self.cast.response = response
+
     # --- steps: time and expectations
 
     def _do_wait(self, ms: int = 0, until: str = "") -> None:
@@ -209,6 +240,9 @@ class Case:
             if got:
                 raise Unreached(f"{_at(self.purpose, at)} got {told}.")
             return
+        if what == "rest":
+            self._expect_rest()
+            return
         for frame in got:
             if self._meets(frame, what, at, from_, size, op):
                 got.remove(frame)
@@ -224,6 +258,19 @@ class Case:
             and any(frame.payload == payload for _, _, payload in told)
             and size in (None, len(frame.payload))
         )
+
+    def _expect_rest(self) -> None:
+        """All that any CPU has got and no step has asked for are messages that were given for it, each once and whole,
+        and answers to itself."""
+        left = list(self._sent)
+        for at, got in self.lab.inbox.items():
+            for frame in got:
+                message = (frame.source, at, frame.payload)
+                if message in left:
+                    left.remove(message)
+                elif frame.payload not in (request(at, op) for op in (REGISTER, DEREGISTER, REFUSED)):
+                    raise Unreached(f"{_at(self.purpose, at)} got {_frame(frame)}, which nobody gave for it.")
+            got.clear()
 
     def _payload(self, size: int) -> bytes:
         """The next payload: a function of seed, purpose and count."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
@@ -11,10 +12,11 @@ from conformance.lab import Node
 from conformance.purpose import Peer, Purpose
 from conformance.wire.certificates import Authorities
 from conformance.wire.frames import Frame, FrameReader
-from model.alphabet import DEREGISTER, REGISTER, SSS_ID, Link
+from model.alphabet import DEREGISTER, LOWEST_SED_ID, REGISTER, SSS_ID, Link
 from reference.controller import Controller
 from reference.credentials import Credentials
 from reference.deployment import Deployment
+from reference.image import SEED_SIZE
 from reference.registration import Response
 from reference.sss import Sss
 
@@ -48,46 +50,48 @@ class Cast:
         self.deployment = Deployment.create(ids, seed=self._seed)
         for removed in purpose.removed:
             self.deployment.remove(removed)
-        self._sss = Sss(
-            self.deployment,
-            seed=self._seed + b"/sss",
-            replace=purpose.replace,
-            respond=self._responder(purpose.response),
-        )
+        self.response = purpose.response
+        """What the SSS answers from now on to a registration that it grants: one of `RESPONSES`."""
+        self.sss = SssNode(self._start_sss, ids)
 
-    def image(self) -> bytes:
-        """The IUT's provisioning image."""
-        return self.deployment.image(self._purpose.iut)
+    def image(self, boots: int = 0) -> bytes:
+        """The IUT's provisioning image; after a power cycle with a new boot seed (ADV-3)."""
+        return self._image(self._purpose.iut, boots)
 
     def identity(self) -> Identity:
         """What the judge knows of the IUT."""
         authorities = Authorities(
-            {"PROVISIONING": self.deployment.authority.certificate, "RUNTIME": self._sss.runtime_ca}
+            {"PROVISIONING": self.deployment.authority.certificate, "RUNTIME": self.sss.runtime_ca}
         )
         own = authorities.classify(self.deployment.credentials(self._purpose.iut).certificate)
         return Identity(self._purpose.iut, authorities, own.public_key or b"")
 
     def nodes(self) -> dict[int, Node]:
         """The players by id."""
-        players: dict[int, Node] = {peer.id: self._sed(peer) for peer in self._purpose.peers}
-        players[SSS_ID] = SssNode(self._sss, [self._purpose.iut, *players])
-        return players
+        return {**{peer.id: self.sed(peer.id) for peer in self._purpose.peers}, SSS_ID: self.sss}
 
-    def _responder(self, kind: str) -> Callable[[Response], bytes]:
-        """How the SSS puts a response into bytes."""
-        iut, seed = self._purpose.iut, self._seed + b"/response"
-
-        def respond(response: Response) -> bytes:
-            if response.op != REGISTER:
-                return response.encode()
-            return RESPONSES[kind](response, self.deployment.issue(str(iut + 1), seed))
-
-        return respond
-
-    def _sed(self, peer: Peer) -> Controller:
+    def sed(self, sed_id: int, boots: int = 0) -> Controller:
+        """A peer after so many power cycles, each with a boot seed of its own (ADV-3)."""
+        peer = next(p for p in self._purpose.peers if p.id == sed_id)
         if peer.credentials == "good":
-            return Controller(self.deployment.image(peer.id))
-        return Controller.from_credentials(peer.id, self._credentials(peer), self._seed + b"/%d" % peer.id)
+            return Controller(self._image(sed_id, boots))
+        seed = self._seed + b"/%d" % sed_id + (b"/%d" % boots if boots else b"")
+        return Controller.from_credentials(sed_id, self._credentials(peer), seed)
+
+    def _image(self, sed_id: int, boots: int) -> bytes:
+        seed = hashlib.shake_256(self._seed + b"/boot/%d/%d" % (sed_id, boots)).digest(SEED_SIZE) if boots else None
+        return self.deployment.image(sed_id, seed)
+
+    def _start_sss(self, boots: int, state: bytes | None) -> Sss:
+        seed = self._seed + b"/sss" + (b"/%d" % boots if boots else b"")
+        return Sss(self.deployment, seed=seed, replace=self._purpose.replace, respond=self._respond, state=state)
+
+    def _respond(self, response: Response) -> bytes:
+        """A response of the SSS in bytes."""
+        if response.op != REGISTER:
+            return response.encode()
+        other = self.deployment.issue(str(self._purpose.iut + 1), self._seed + b"/response")
+        return RESPONSES[self.response](response, other)
 
     def _credentials(self, peer: Peer) -> Credentials:
         """The provisioning set of a peer that is not what it should be."""
@@ -99,13 +103,35 @@ class Cast:
         return foreign
 
 
+_STRANGER: Final = 0
+"""The wire of a device that is nobody in the purpose."""
+
+
 class SssNode:
     """The SSS as a device of the lab: its wires are told apart by the SED at their other end."""
 
-    def __init__(self, sss: Sss, wires: list[int]) -> None:
-        self._sss = sss
-        for wire in wires:
+    def __init__(self, start: Callable[[int, bytes | None], Sss], wires: list[int]) -> None:
+        """`start` makes an SSS, given how often it started before and what it kept."""
+        self._start, self._wires = start, wires
+        self._sss = self._connected(start(0, None))
+
+    @property
+    def runtime_ca(self) -> bytes:
+        """The runtime CA certificate, DER, which restarts do not change (REG-1)."""
+        return self._sss.runtime_ca
+
+    def restart(self, boots: int) -> None:
+        """It starts again with what it keeps; sessions and half frames are gone."""
+        self._sss = self._connected(self._start(boots, self._sss.state()))
+
+    def stall(self, now: int) -> None:
+        """One more device is connected, and stops in the middle of a frame (REG-7)."""
+        self._sss.receive(_STRANGER, Frame(SSS_ID, LOWEST_SED_ID, bytes(100)).encode()[:50], now)
+
+    def _connected(self, sss: Sss) -> Sss:
+        for wire in self._wires:
             sss.connect(wire)
+        return sss
 
     def receive(self, link: Link, data: bytes, now: int) -> None:
         """Bytes of one or more frames of one SED."""

@@ -29,9 +29,14 @@ class Judge:
     """Judges a run step by step and writes down each step."""
 
     def __init__(self, identity: Identity, keylog: KeyLog, setting: Setting) -> None:
+        self._identity, self._keylog = identity, keylog
         self.abstraction = Abstraction(identity, keylog)
         self.oracle = Oracle(setting)
         self.steps: list[dict[str, Any]] = []
+
+    def forget(self) -> None:
+        """The IUT loses power: nothing that it was told counts any more."""
+        self.abstraction = Abstraction(self._identity, self._keylog)
 
     @property
     def holds_cpu_frame(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from conformance.faults import Content, Fault, Traffic
@@ -99,12 +99,18 @@ class Lab:
         self._cpu_frames: deque[bytes] = deque()
         self._readers = {link: FrameReader() for link in Link}
         self._deadline: int | None = None
+        self._booted = 0
+        """When the IUT's own time began."""
 
     # --- what a purpose does
 
     def boot(self, image: bytes) -> None:
-        """Start the IUT. Raises Diverged if it says or does anything but wait."""
-        self._react({"boot": True}, (), self.target.boot(image))
+        """Start the IUT, or start it again. Raises Diverged if it says or does anything but wait."""
+        self._booted = self.now
+        self._readers = {link: FrameReader() for link in Link}
+        self.judge.forget()
+        events = (Event("boot"),) if self.judge.steps else ()
+        self._react({"boot": True}, events, self.target.boot(image))
 
     def from_cpu(self, device: int, frame: bytes) -> None:
         """A device's CPU sends a frame."""
@@ -195,6 +201,10 @@ class Lab:
     def _react(self, stimulus: dict[str, object], events: tuple[Event, ...], reaction: Reaction) -> None:
         if len(self.judge.steps) >= STEP_LIMIT:
             raise IutFault(f"not done after {STEP_LIMIT} steps")
+        due = reaction.deadline
+        reaction = replace(
+            reaction, now=self._booted + reaction.now, deadline=None if due is None else self._booted + due
+        )
         self._deadline = reaction.deadline
         for link, data in reaction.chunks:
             for frame in self._readers[link].feed(data):

@@ -37,6 +37,12 @@ STEPS: Final[dict[str, dict[str, type]]] = {
     # what an attacker does
     "inject": {"link": str, "raw": str, "source": int, "target": int, "size": int},
     "spoof": {"flight": int, "as": int},
+    "replay": {"of": int},
+    "half-frame": {},
+    # what else goes wrong
+    "boot": {"by": int},
+    "restart": {},
+    "respond": {"response": str},
     # time, and what must have come
     "wait": {"ms": int, "until": str},
     "expect": {"what": str, "at": int, "from": int, "size": int, "op": int},
@@ -53,39 +59,10 @@ REQUIRED: Final[dict[str, tuple[str, ...]]] = {
     "restore": ("who",),
     "inject": ("link",),
     "spoof": ("flight", "as"),
+    "replay": ("of",),
+    "respond": ("response",),
     "expect": ("what",),
 }
-CHOICES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
-    ("faa", "to"): ("radio", "cpu"),
-    ("inject", "link"): ("radio", "sss", "cpu"),
-    ("wait", "until"): ("idle", "deadline"),
-    ("expect", "what"): ("message", "answer", "nothing"),
-    **{(kind, "record"): ("data", "close", "alert") for kind in ("lose", "duplicate", "delay", "swap")},
-}
-BOUNDS: Final[dict[str, tuple[int, int]]] = {
-    "to": (LOWEST_SED_ID, HIGHEST_ID),
-    "as": (LOWEST_SED_ID, HIGHEST_ID),
-    "from": (SSS_ID, HIGHEST_ID),
-    "source": (0, HIGHEST_ID),
-    "target": (0, HIGHEST_ID),
-    "dev": (0, HIGHEST_ID),
-    "op": (-0x8000, 0x7FFF),
-    "size": (0, 0xFFFF),
-    "flight": (1, 6),
-    "nth": (1, 1_000),
-    "times": (1, 1_000),
-    "ms": (1, 3_600_000),
-}
-"""Inclusive bounds of the steps' numbers: ids and lengths as a frame can carry them, times up to an hour."""
-CPU_STEPS: Final = ("send", "register", "deregister")
-"""Steps of a CPU; the SSS has none."""
-DEVICES: Final = {"by": "a SED of this purpose", "at": "a SED of this purpose", "who": "the SSS or a peer"}
-"""Arguments that name who acts; 1, the SSS, may also be the sender that a fault is about."""
-CREDENTIALS: Final = ("good", "foreign", "foreign-certificate", "wrong-name")
-"""What a peer has to show: its own; another deployment's altogether; another CA's certificate while it trusts the right
-CA; the right CA's certificate in another name."""
-
-
 RESPONSES: Final = (
     "honest",
     "other-device",
@@ -104,6 +81,42 @@ RESPONSES: Final = (
     "too-long",
 )
 """How the SSS answers a registration that it grants; `conformance.cast` makes the bytes."""
+
+CHOICES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
+    ("faa", "to"): ("radio", "cpu"),
+    ("inject", "link"): ("radio", "sss", "cpu"),
+    ("wait", "until"): ("idle", "deadline"),
+    ("respond", "response"): RESPONSES,
+    ("expect", "what"): ("message", "answer", "nothing", "rest"),
+    **{(kind, "record"): ("data", "close", "alert") for kind in ("lose", "duplicate", "delay", "swap")},
+}
+BOUNDS: Final[dict[str, tuple[int, int]]] = {
+    "to": (LOWEST_SED_ID, HIGHEST_ID),
+    "as": (LOWEST_SED_ID, HIGHEST_ID),
+    "from": (SSS_ID, HIGHEST_ID),
+    "source": (0, HIGHEST_ID),
+    "target": (0, HIGHEST_ID),
+    "dev": (0, HIGHEST_ID),
+    "op": (-0x8000, 0x7FFF),
+    "size": (0, 0xFFFF),
+    "flight": (1, 6),
+    "nth": (1, 1_000),
+    "times": (1, 1_000),
+    "ms": (1, 3_600_000),
+}
+"""Inclusive bounds of the steps' numbers: ids and lengths as a frame can carry them, times up to an hour."""
+SED_STEPS: Final = ("send", "register", "deregister", "boot", "replay")
+"""Steps of a SED; the SSS has none."""
+DEVICES: Final = {
+    "by": "a SED of this purpose",
+    "at": "a SED of this purpose",
+    "of": "a SED of this purpose",
+    "who": "the SSS or a peer",
+}
+"""Arguments that name who acts; 1, the SSS, may also be the sender that a fault is about."""
+CREDENTIALS: Final = ("good", "foreign", "foreign-certificate", "wrong-name")
+"""What a peer has to show: its own; another deployment's altogether; another CA's certificate while it trusts the right
+CA; the right CA's certificate in another name."""
 
 
 class BadPurpose(ValueError):
@@ -214,7 +227,7 @@ def _step(where: str, table: Any, ids: list[int]) -> Step:
             _choose(where, name, value, CHOICES[kind, name])
         elif name in BOUNDS and not BOUNDS[name][0] <= value <= BOUNDS[name][1]:
             raise BadPurpose(f"{where} ({kind}): `{name}` is {BOUNDS[name][0]} to {BOUNDS[name][1]}, not {value}")
-        elif name in DEVICES and value not in (ids if kind in CPU_STEPS or name == "at" else [SSS_ID, *ids]):
+        elif name in DEVICES and value not in (ids if kind in SED_STEPS or name == "at" else [SSS_ID, *ids]):
             raise BadPurpose(f"{where} ({kind}): `{name}` must be {DEVICES[name]}; {value} is none")
     if kind in ("lose", "duplicate", "delay") and ("flight" in arguments) == ("record" in arguments):
         raise BadPurpose(f"{where} ({kind}): name either a flight (1 to 6) or a record (data, close)")
