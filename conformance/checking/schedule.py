@@ -124,5 +124,7 @@ class Schedule:
 
     def _time(self, first: int, last: int, late: set[int | None]) -> int:
         """Milliseconds from the step of one segment to the end of another."""
-        waits = [s.step["ms"] for s in self.segments[first + 1 : last + 1] if s.step and s.step["do"] == "wait"]
+        waits: list[int] = [
+            s.step["ms"] for s in self.segments[first + 1 : last + 1] if s.step and s.step["do"] == "wait"
+        ]
         return sum(waits) + len([n for n in range(first, last + 1) if n in late])

@@ -35,9 +35,11 @@ _MOVES: Final = {"old": "hc", "f4p": "f4", "f4r": "f4"}
 """What a flight becomes when the session that it was made for is over."""
 _ACTION: Final = re.compile(r"(\d+)\.([^(]+)\((.*)\)")
 _CAME: Final = re.compile(r"(?:from|of flight \d from|wire) (\d+)")
+_KEPT: Final = re.compile(r"of a session that (\d+) has left")
+"""A hello that was overheard and kept, so that nobody goes on with its session."""
 _LAST: Final = 16
 """Bytes of a message's last record; the others are full."""
-_ALERT: Final = bytes.fromhex("15fefd0000" "00000000002c" "0002" "0228")
+_ALERT: Final = bytes.fromhex("15 fefd 0000 00000000002c 0002 02 28")
 """A fatal handshake_failure in plaintext, under a record number that no short handshake comes to."""
 _HANDSHAKE_RULES: Final = ("SES-3.open", "SES-3.start-over", "SES-9.yield", "ADV-1.replace", "SES-9.lost")
 """What a valid hello can bring about."""
@@ -188,8 +190,8 @@ class _Translation:
         if action.kind == "time":
             self._time(action, v)
             return
-        if "of a session that" in action.name:  # a hello that was overheard and kept
-            self._hello(action, actor, int(_ACTION.fullmatch(action.name)[3].split()[-3]))  # type: ignore[index]
+        if kept := _KEPT.search(action.name):
+            self._hello(action, actor, int(kept[1]))
             return
         if "SSS REG-1.register" in action.rules:
             self._respond("bad-key" if action.stimulus else "honest")
@@ -280,7 +282,7 @@ class _Translation:
     # --- frames between honest devices
 
     def _carried(self, action: Action, actor: int, inside: str) -> str:
-        """On links that the adversary owns a frame stays there for more: the slot of the one that this action delivers."""
+        """The slot of the flight that an action delivers on links that the adversary owns, where it stays for more."""
         if not self.scope.free or action.kind not in ("replay", "forge"):
             return ""
         came = _CAME.search(inside)

@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
     from conformance.checking import backend, console  # late: Z3 makes it slow to load
     from conformance.checking.run import make_plan
     from conformance.checking.run import run as run_plan
+    from conformance.checking.trace import recorder
     from conformance.checking.write import write_report
 
     memory = parse_size(args.memory) if args.memory else None
@@ -125,7 +127,8 @@ def run(args: argparse.Namespace) -> int:
         return EXIT_NOTHING
     args.out.mkdir(parents=True, exist_ok=True)
     observer = Progress(debug=args.debug)
-    report = run_plan(plan, loaded, observer, command=_command(args), jobs=args.jobs, memory=memory)
+    recording = replace(loaded, record=recorder(args.out))
+    report = run_plan(plan, recording, observer, command=_command(args), jobs=args.jobs, memory=memory)
     page = write_report(report, args.out)
     if args.json:
         sys.stdout.write(report.to_json())
