@@ -66,7 +66,7 @@ def test_which_scopes_are_taken(toys: SimpleNamespace) -> None:
         [two_controllers(), toys.SCOPES["alone"]], {"two": 4, "alone": 89}, "hardened", lambda tick: None
     )
     assert {row.scope for row in mixed.bounds} == {"alone"}
-    assert mixed.rules["IDLE", "RECEIVING_MESSAGE/ACCEPT"] == {"SES-3.open"}
+    assert "DTL-6.give-up" not in {rule for rules in mixed.rules.values() for rule in rules}  # of the other scope
 
 
 def two_controllers() -> Scope:
