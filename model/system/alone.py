@@ -1,8 +1,8 @@
 """A system of one controller, alone in an environment that may do anything.
 
 The environment speaks as a lower id, a higher id and the SSS, with whatever certificate; it has what honest peers can
-have said: a few authenticated records, each of which counts once. It acts at deadlines, and a moment (one unit) before.
-So the longest time that the controller can be kept busy here is the longest under any adversary, and every rule of a
+have said: a few authenticated records, each of which counts once. It acts at deadlines, and a millisecond before. So
+the longest time that the controller can be kept busy here is the longest under any adversary, and every rule of a
 controller can be taken.
 """
 
@@ -25,13 +25,13 @@ from model.terms import And, If, Not, Or, Term, one_of
 ME, LOWER, HIGHER = 4, 3, 5
 RECORDS = 3
 """Highest number of an authenticated record that a peer has sent: peers' messages are finite."""
-FIRST, LAST, IDLE = 7, 60, 60
-"""Timeouts in units of a second."""
+FIRST, LAST, IDLE = 7_000, 60_000, 60_000
+"""Timeouts in milliseconds."""
 WRONG_NAME = 7
 
 RANGES: dict[str, tuple[int, int]] = {
-    "mode": (0, 4), "step": (0, 6), "peer": (0, 5), "handshake": (0, 2), "registered": (0, 1), "timer": (0, 60),
-    "timeout": (0, 60), "expect": (0, RECORDS + 3), "began": (0, 1), "size": (0, RECORDS + 3), "dev": (0, ME),
+    "mode": (0, 4), "step": (0, 6), "peer": (0, 5), "handshake": (0, 2), "registered": (0, 1), "timer": (0, LAST),
+    "timeout": (0, LAST), "expect": (0, RECORDS + 3), "began": (0, 1), "size": (0, RECORDS + 3), "dev": (0, ME),
     "op": (-1, 1), "aside": (0, 1), "aside_to": (0, 5), "aside_size": (0, 1), "unyielding": (0, 1), "waiting": (0, 4),
     "waiting_to": (0, 5), "waiting_size": (0, 4), "waiting_dev": (0, ME), "waiting_op": (0, 1),
 }  # fmt: skip
@@ -69,7 +69,6 @@ def alone(profile: Profile) -> System:
         tuple(Variable(name, *{**RANGES, **large}[name]) for name in State._fields),
         tuple(_actions(setting)),
         tuple(_properties()),
-        unit=1_000,
     )
 
 
