@@ -63,7 +63,7 @@ class Happening(NamedTuple):
 def alone(profile: Profile) -> System:
     """The system of one controller with id 4."""
     setting = Setting(ME, profile, FIRST, LAST, IDLE)
-    large = {} if profile.frm_2 else {"size": (0, MAX_MESSAGE + 1)}
+    large = {} if profile.frm_2 else dict.fromkeys(("size", "aside_size"), (0, MAX_MESSAGE + 1))
     return System(
         "controller",
         tuple(Variable(name, *{**RANGES, **large}[name]) for name in State._fields),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from model.alphabet import SSS_ID
 from model.system.base import Action
 from model.system.layout import Draft
 from model.system.makers import Makers
@@ -12,7 +13,15 @@ from model.terms import And, Term
 FLIGHTS = {"h": 1, "v": 2, "hc": 3, "f4": 4, "f5": 5, "f6": 6}
 AFTER = 7
 """What stands in `Scope.losable` for all that follows the handshake, and for flights of old sessions."""
-SAID = {"c": "close", "rq": "request", "rsp": "response"}
+SAID = {
+    "c": "close",
+    "rq": "request",
+    "rsp": "response",
+    "al": "alert",
+    "cl": "its server's close",
+    "f4p": "an old flight 4, provisioning",
+    "f4r": "an old flight 4, runtime",
+}
 
 
 def losses(m: Makers) -> Iterator[Action]:
@@ -33,6 +42,8 @@ def _loss(m: Makers, name: str, slot: str) -> Action:
         return And(d[name] != 0, d["faults"] > 0)
 
     end, owner = name[0], int(name[1])
-    what = f"flight {FLIGHTS[slot]}" if slot in FLIGHTS else SAID.get(slot, slot)
+    actor = SSS_ID if end == "w" else owner
+    what = f"flight {FLIGHTS[slot]}" if slot in FLIGHTS else SAID.get(slot, slot.replace("d", "record "))
     stimulus = ("lose", slot, owner, end)
-    return m.other(f"lose.{name}", "lose", f"A frame is lost: {what}.", lose, when=may, stimulus=stimulus)
+    shown = f"{actor}.lost({what}{f' from {owner}' if end == 'w' else ''})"
+    return m.other(shown, "lose", f"A frame is lost: {what}.", lose, when=may, stimulus=stimulus)

@@ -93,7 +93,7 @@ def sending(layout: Layout) -> bool:
 
 def receiving(layout: Layout) -> bool:
     """Some SED can be a server."""
-    return sending(layout) or layout.scope.forging
+    return sending(layout) or (layout.scope.forging and layout.scope.radio)
 
 
 # --- always ----------------------------------------------------------------------------------------------------------
