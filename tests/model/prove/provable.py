@@ -45,8 +45,8 @@ ON_QUIET = Lemma("on quiet", "So nothing is taken.", lambda v: v.taken <= 0)
 
 
 def rooms(*, entrance=0):
-    """A walk from room 0 to 1 and back. Room 5 leads to 6, and nothing leads to 5 (but with `entrance`, from it)."""
-    ways = {0: 1, 1: 0, 5: 6}
+    """A walk from room 0 to 1 and back. Room 5 leads to 6, and only 6 leads to 5 (and with `entrance`, that room)."""
+    ways = {0: 1, 1: 0, 5: 6, 6: 5}
     actions = [action(f"{a}-{b}", lambda v, a=a, b=b: Step(v.at == a, {"at": b})) for a, b in ways.items()]
     if entrance:
         actions.append(action("in", lambda v: Step(v.at == entrance, {"at": 5})))

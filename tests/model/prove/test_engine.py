@@ -90,7 +90,7 @@ def test_two_steps_where_one_is_not_enough(monkeypatch):
 
 
 def test_an_induction_over_two_states_needs_two_first_states():
-    """Nothing leads to room 5: two steps back from room 6 there is no state, also where the walk begins in room 5."""
+    """Only room 6 leads to room 5, so the step from two states to a third holds, also where the walk begins in 5."""
     system = provable.rooms()
     begun = replace(system, variables=(replace(system.variables[0], init=5), system.variables[1]))
     answer = prove(begun, [], jobs=1, k=2).answer("not-6")
