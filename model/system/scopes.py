@@ -7,13 +7,21 @@ from model.system.scope import ABSENT, STRANGER, Scope
 
 _BOTH = {3: (4,), 4: (3,)}
 _OPS = (0, 1)
+_MANY = 1_000_000
+"""Power cycles and restarts where there is no bound: no proof looks at how many are left."""
 
 _ALL = (
-    Scope("reader", "The frame reader of one byte stream, with every stream of bytes.", of="reader"),
+    Scope(
+        "reader",
+        "The frame reader of one byte stream, with every stream of bytes.",
+        of="reader",
+        engines=("explore", "run", "spin", "prove"),
+    ),
     Scope(
         "controller",
         "One controller in an environment that may do anything; a session has three authenticated records at most.",
         of="controller",
+        engines=("explore", "run", "spin", "prove"),
     ),
     Scope(
         "pair",
@@ -198,13 +206,19 @@ _ALL = (
     ),
     Scope(
         "unbounded",
-        "Two SEDs and the SSS, any number of messages and requests, time in milliseconds; the adversary owns all "
-        "links, and a device that keeps a provisioning and a runtime set.",
+        "Two SEDs and the SSS; any number of messages, requests, power cycles and restarts; time in milliseconds. The "
+        "adversary owns all links, and a device that keeps a provisioning and a runtime set.",
         engines=("prove",),
         sends={3: (4, STRANGER), 4: (3, STRANGER)},
         asks={3: _OPS, 4: _OPS},
         messages=None,
         requests=None,
+        records=2,
+        finished=3,
+        boots=_MANY,
+        restarts=_MANY,
+        faults=frozenset({"start", "oversize", "unusable", "malformed", "other", "faa", "half-frame"}),
+        properties=("no-split-fleet", "registration-is-granted"),
         free=True,
         forging=True,
         owns=(Ca.PROVISIONING, Ca.RUNTIME),
