@@ -73,7 +73,7 @@ def path_to_purpose(system: System, answer: Answer, without: str = "") -> Purpos
     if scope.of == "reader":
         document |= _bytes(answer.path)
     elif scope.of == "devices":
-        document |= _Translation(system, scope, answer.path).document()
+        document |= _Translation(system, scope, answer.path, without).document()
     else:
         raise NoTrace("One controller alone has an environment that may do anything; no peers are behind it.")
     name = "-".join(x for x in (without, system.name, asked.name) if x)
@@ -104,7 +104,7 @@ def _bytes(path: Sequence[PathStep]) -> Document:
 class _Translation:
     """One path of a system of devices."""
 
-    def __init__(self, system: System, scope: Scope, path: Sequence[PathStep]) -> None:
+    def __init__(self, system: System, scope: Scope, path: Sequence[PathStep], without: str) -> None:
         self.system, self.scope = system, scope
         self.actions = [_named(system, taken.action) for taken in path]
         self.path = path
@@ -117,7 +117,7 @@ class _Translation:
         self.honest: set[int] = set()
         """SEDs that do something themselves."""
         self.response = "honest"
-        self.iut = self._subject()
+        self.iut = self._subject(without.upper().replace("_", "-") + ".")
 
     def document(self) -> Document:
         """The purpose but for its texts."""
@@ -133,20 +133,21 @@ class _Translation:
 
     # --- who takes part
 
-    def _subject(self) -> int:
-        """The SED that the violation is about: where the attacker must reach it, else who acted last."""
-        attacked = [a.stimulus[2 if a.stimulus[0] == "forge" else 1] for a in self.actions if _at_the_iut(a)]
-        if len(set(attacked)) > 1:
+    def _subject(self, rule: str) -> int:
+        """The SED that the violation is about: where the attacker must reach it, else where a rule of this name acted
+        last, else who acted last."""
+        attacked = {a.stimulus[2 if a.stimulus[0] == "forge" else 1] for a in self.actions if _at_the_iut(a)}
+        if len(attacked) > 1:
             raise NoTrace("The attacker reaches several SEDs with frames of his own; a purpose lets him reach its IUT.")
-        if attacked:
-            return int(attacked[0])
-        for action in reversed(self.actions):
-            match = _ACTION.fullmatch(action.name)
-            ids = [match[1], *_CAME.findall(match[3])] if match and action.kind != "time" else []
-            for device in map(int, ids):
-                if device in self.scope.seds:
-                    return device
-        return 4 if 4 in self.scope.seds else self.scope.seds[0]
+        acted = [sed for action in self.actions if action.kind != "lose" and (sed := self._at(action))]
+        ruled = [sed for action in self.actions if f".{rule}" in action.name and (sed := self._at(action))]
+        return int([self.scope.seds[0], *acted, *ruled, *attacked][-1])
+
+    def _at(self, action: Action) -> int:
+        """The SED at which something happens, or on whose wire; 0 if there is none."""
+        match = _ACTION.fullmatch(action.name)
+        ids = map(int, [match[1], *_CAME.findall(match[3])]) if match else ()
+        return next((i for i in ids if i in self.scope.seds), 0)
 
     def _peers(self) -> list[Document]:
         both = self.honest & self.ghosts.keys()
@@ -178,7 +179,7 @@ class _Translation:
     def _step(self, action: Action, before: Variables, after: Variables) -> None:
         match = _ACTION.fullmatch(action.name)
         actor = int(match[1]) if match else 0
-        if actor in self.scope.seds and actor != self.iut:
+        if actor in self.scope.seds and actor != self.iut and action.kind != "lose":
             self.honest.add(actor)
         self._stimulus(action, actor, before)
         arrived = self._carried(action, actor, match[3] if match else "")

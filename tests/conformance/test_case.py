@@ -10,13 +10,16 @@ from pathlib import Path
 import pytest
 
 from conformance.campaign import load_purposes, replay, run_campaign
-from conformance.case import run_case
+from conformance.case import Case, Unreached, run_case
+from conformance.cast import Cast, SssNode
 from conformance.purpose import Purpose, parse
 from conformance.results import CaseResult, Report
 from conformance.targets.base import HarnessError, IutFault, Reaction
 from conformance.targets.reference import ReferenceTarget
+from conformance.wire.frames import Frame
 from model.alphabet import Link
 from model.verdict import Verdict
+from reference.sss import Sss
 
 PURPOSES = {p.id: p for p in load_purposes()}
 
@@ -147,6 +150,83 @@ def test_what_nobody_expected_is_inconclusive() -> None:
     result = run_case(purpose, ReferenceTarget, profile="hardened", seed=0).result
     assert result.verdict is Verdict.INCONCLUSIVE
     assert "an answer (dev 10, op 0)" in result.reason
+
+
+class TestWhatGoesWrongAround:
+    """Power cycles, restarts, half frames: what the purposes about them would say of devices that do not stand it."""
+
+    def result(self, name: str, make: Callable[[], ReferenceTarget] = ReferenceTarget) -> CaseResult:
+        return run_case(PURPOSES[name], make, profile="hardened", seed=0).result
+
+    def test_an_iut_that_keeps_its_session_over_a_power_cycle(self) -> None:
+        class Buffered(ReferenceTarget):
+            def boot(self, image: bytes) -> Reaction:
+                if self._controller is None:
+                    return super().boot(image)
+                return Reaction(0, self.controller.deadline())
+
+        result = self.result("power-cycle", Buffered)
+        assert result.verdict is Verdict.FAIL
+        assert result.divergence is not None
+        assert (result.divergence.stimulus, result.divergence.observed_deadline) == ("boot", 8_000)
+
+    def test_an_iut_that_draws_the_same_randomness_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        image = Cast._image
+        monkeypatch.setattr(Cast, "_image", lambda cast, sed, boots: image(cast, sed, 0))
+        result = self.result("power-cycle")
+        assert result.reason.endswith("the CPU of 10 (the IUT) got a message of 16 B from 11.")
+
+    def test_a_deadline_after_a_power_cycle_counts_from_there(self) -> None:
+        steps = [{"do": "wait", "ms": 500}, {"do": "boot"}, {"do": "send", "to": 12, "size": 1}]
+        purpose = parse("p", {"title": "t", "requirements": ["ADV-3"], "steps": steps})
+        outcome = run_case(purpose, ReferenceTarget, profile="hardened", seed=0)
+        assert outcome.result.verdict is Verdict.PASS
+        lines = [json.loads(line) for line in outcome.trace.splitlines()[1:-1]]
+        assert [(line["t"], line["deadline"]) for line in lines[2:5]] == [(500, None), (500, 7_500), (7_500, 21_500)]
+
+    def test_an_sss_that_forgets_its_ca(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def restart(node: SssNode, boots: int) -> None:
+            node._sss = node._connected(node._start(boots, None))
+
+        monkeypatch.setattr(SssNode, "restart", restart)
+        assert self.result("sss-restart").verdict is not Verdict.PASS
+
+    def test_an_sss_with_one_reader_for_all_wires(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        receive = Sss.receive
+        monkeypatch.setattr(Sss, "receive", lambda sss, wire, data, now: receive(sss, 0, data, now))
+        result = self.result("half-frame")
+        assert result.verdict is Verdict.INCONCLUSIVE
+        assert self.result("register").verdict is Verdict.PASS
+
+    def test_a_response_that_changes_must_change(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Case, "_do_respond", lambda case, response: None)
+        assert self.result("response-changes").verdict is Verdict.INCONCLUSIVE
+
+
+class TestTheRest:
+    """`expect what="rest"`."""
+
+    def case(self) -> Case:
+        steps = [{"do": "send", "to": 11, "size": 5}, {"do": "register"}]
+        document = {"title": "t", "requirements": ["SES-2"], "peers": [{"id": 11}], "steps": steps}
+        return Case(parse("p", document), ReferenceTarget(), profile="hardened", seed=0)
+
+    def test_messages_and_answers_may_have_come(self) -> None:
+        case = self.case()
+        with pytest.raises(Unreached, match="does not expect"):
+            case._play()
+        case._do_expect("rest")
+        assert not any(case.lab.inbox.values())
+
+    def test_nothing_else_may(self) -> None:
+        case = self.case()
+        with pytest.raises(Unreached):
+            case._play()
+        twice = case.lab.inbox[11][0]
+        for frame, told in ((twice, "a message of 5 B from 10"), (Frame(11, 1, bytes([11, 0, 7, 0])), "op 7")):
+            case.lab.inbox[11] = [twice, frame]
+            with pytest.raises(Unreached, match=f"the CPU of 11 got .*{told}.*, which nobody gave for it"):
+                case._do_expect("rest")
 
 
 def run_some(out: Path, names: list[str], jobs: int) -> tuple[Report, list[str]]:
