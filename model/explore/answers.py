@@ -22,7 +22,7 @@ def explore(
 ) -> Outcome:
     """Look at every reachable state and answer all properties. The arguments are those of `Explorer`.
 
-    `progress` is called about once a second. `seconds` of the outcome leave out the generating and compiling of code.
+    `progress` is called about twice a second. `seconds` of the outcome leave out the generating and compiling of code.
     Raises RangeError where a variable leaves its range, and what `Explorer` raises.
     """
     with Explorer(system, jobs=jobs, memory=memory, symmetry=symmetry, properties=properties) as explorer:

@@ -277,7 +277,6 @@ def constants(layout: Layout, system: System, questions: int, kinds: Sequence[Ki
         f"#define POSSIBLE ((Goals){masks[Kind.POSSIBLE]:#x}u)\n"
         f"#define EVENTUAL ((Goals){masks[Kind.EVENTUALLY]:#x}u)\n"
         f"#define IMAGES {permutations}\n"
-        f"typedef uint{8 if len(system.actions) <= 256 else 16}_t Action;\n"
         f"typedef uint{goal_bits}_t Goals;\n"
     )
 

@@ -109,11 +109,11 @@ class Engine:
         """The index of a state that was reached."""
         return _some(self._library.explorer_find(self._packed(words)))
 
-    def state(self, index: int) -> tuple[Words, int | None, int]:
-        """A state's words; its parent and the action by which it was found."""
-        out, parent, action = (ctypes.c_uint64 * self._words)(), ctypes.c_uint32(), ctypes.c_uint32()
-        self._library.explorer_state(ctypes.c_uint32(index), out, ctypes.byref(parent), ctypes.byref(action))
-        return tuple(out), _some(parent.value), action.value
+    def state(self, index: int) -> tuple[Words, int | None]:
+        """A state's words, and the state from which it was found first."""
+        out, parent = (ctypes.c_uint64 * self._words)(), ctypes.c_uint32()
+        self._library.explorer_state(ctypes.c_uint32(index), out, ctypes.byref(parent))
+        return tuple(out), _some(parent.value)
 
     def _packed(self, words: Sequence[int]) -> ctypes.Array[ctypes.c_uint64]:
         return (ctypes.c_uint64 * self._words)(*words)

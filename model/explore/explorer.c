@@ -19,9 +19,8 @@ int explorer_open(uint64_t memory, uint32_t jobs, const uint64_t *initial) {
     run.memory = memory;
     run.states = reserve(run.most_states * sizeof(uint64_t) * WORDS);
     run.parent = reserve(run.most_states * sizeof *run.parent);
-    run.action = reserve(run.most_states * sizeof *run.action);
     run.reached = reserve(run.most_states * sizeof *run.reached);
-    bool good = new_table(FIRST_SLOTS / jobs) && run.states && run.parent && run.action && run.reached;
+    bool good = new_table(FIRST_SLOTS / jobs) && run.states && run.parent && run.reached;
     for (uint32_t p = 0; p < jobs; p++) {
         Worker *w = &run.worker[p];
         w->candidates = reserve(run.stride * sizeof *w->candidates);
@@ -99,11 +98,10 @@ uint32_t explorer_find(const uint64_t *from) {
     return find(word, hash_of(word));
 }
 
-/* The state's words; how it was found first: its parent (NONE: it is the first state) and the action. */
-void explorer_state(uint32_t index, uint64_t *words, uint32_t *parent, uint32_t *action) {
+/* The state's words, and its parent, from which it was found first (NONE: it is the first state). */
+void explorer_state(uint32_t index, uint64_t *words, uint32_t *parent) {
     memcpy(words, state(index), sizeof(uint64_t) * WORDS);
     *parent = run.parent[index];
-    *action = run.action[index];
 }
 
 bool explorer_reaches(uint32_t index, uint32_t goal) {
@@ -127,13 +125,9 @@ void explorer_close(void) {
         void *array;
         uint64_t bytes;
     } held[] = {
-        {run.states, most * sizeof(uint64_t) * WORDS},
-        {run.parent, most * sizeof *run.parent},
-        {run.action, most * sizeof *run.action},
-        {run.reached, most * sizeof *run.reached},
-        {run.table, table_bytes(run.slots)},
-        {run.edges, run.edges_room * sizeof *run.edges},
-        {run.edges_at, chunks_of_states() * sizeof *run.edges_at},
+        {run.states, most * sizeof(uint64_t) * WORDS},   {run.parent, most * sizeof *run.parent},
+        {run.reached, most * sizeof *run.reached},       {run.table, table_bytes(run.slots)},
+        {run.edges, run.edges_room * sizeof *run.edges}, {run.edges_at, chunks_of_states() * sizeof *run.edges_at},
     };
     for (size_t i = 0; i < sizeof held / sizeof held[0]; i++)
         if (held[i].array)

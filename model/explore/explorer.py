@@ -150,19 +150,17 @@ class Explorer:
         chain = []
         at: int | None = index
         while at is not None:
-            words, at, action = self.engine.state(at)
-            chain.append((action, self.layout.unpack(words)))
-        chain.reverse()
+            words, at = self.engine.state(at)
+            chain.append(self.layout.unpack(words))
         steps: list[PathStep] = []
         now = self.system.initial
-        for action, expected in chain[1:]:
-            for taken, after in self.system.successors(now):
-                if self.layout.canonical(after, self.images) == expected and (self.images or taken == action):
-                    break
-            else:
+        for expected in chain[-2::-1]:
+            ways = self.system.successors(now)
+            way = next((w for w in ways if self.layout.canonical(w[1], self.images) == expected), None)
+            if way is None:
                 raise RuntimeError(f"{self.system.name}: compiled and plain rules differ after {now}")
-            steps.append(PathStep(self.system.actions[taken].name, after))
-            now = after
+            action, now = way
+            steps.append(PathStep(self.system.actions[action].name, now))
         return steps
 
 

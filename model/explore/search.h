@@ -101,7 +101,6 @@ static void number(uint32_t p) {
             continue;
         memcpy(run.states + index * WORDS, c->word, sizeof c->word);
         run.parent[index] = c->parent;
-        run.action[index] = (Action)c->action;
         run.table[c->hash] = (run.table[c->hash] & ~run.index_mask) | (uint32_t)(index + 1);
         index++;
     }

@@ -64,7 +64,6 @@ enum { MORE, DONE, FULL, WRONG, FAILED };
 static struct {
     uint64_t *states;
     uint32_t *parent;
-    Action *action;
     Goals *reached;
     uint32_t *table;
     uint64_t slots, last_slots; /* of one owner's part; of the largest part that memory allows */
@@ -212,7 +211,7 @@ static uint64_t own_bytes(void) {
 }
 
 static uint64_t bytes_per_state(void) {
-    return sizeof(uint64_t) * WORDS + sizeof *run.parent + sizeof *run.action + (GOALS ? sizeof *run.reached : 0);
+    return sizeof(uint64_t) * WORDS + sizeof *run.parent + (GOALS ? sizeof *run.reached : 0);
 }
 
 static uint64_t memory_used(void) {

@@ -155,6 +155,26 @@ def crowd(size: int, turns: int, *, dull: int = 0) -> System:
     )
 
 
+def stages() -> System:
+    """Actions under different guards that compute the same terms."""
+
+    def turn(v: SimpleNamespace, to: int) -> dict[str, Term]:
+        total = v.x + v.y + 1
+        return {"stage": to, "x": If(total > 4, v.y, v.x + 1), "y": If(total > 4, 0, Min(total, 3))}
+
+    return System(
+        "stages",
+        (Variable("stage", 0, 2), Variable("x", 0, 5), Variable("y", 0, 3)),
+        tuple(
+            action(f"{of} to {to}", lambda v, of=of, to=to: Step(v.stage == of, turn(v, to)))
+            for of in range(3)
+            for to in range(3)
+            if of != to
+        ),
+        (),
+    )
+
+
 @dataclass
 class Searched:
     """What a plain search found: the states with their distance, and all steps."""

@@ -6,14 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from small_systems import EMPTY, Searched, action, courier, crowd, prop
+from small_systems import EMPTY, Searched, action, courier, crowd, prop, stages
 
 from model.explore import EngineError, Explorer, Progress, RangeError, TermError, explore
 from model.explore import explorer as explorer_module
 from model.system.base import Kind, Step, System, Variable
 from model.terms import And
 
-SYSTEMS = [courier(3, 0), courier(2, 3), crowd(2, 3), crowd(3, 1, dull=8)]
+SYSTEMS = [courier(3, 0), courier(2, 3), crowd(2, 3), crowd(3, 1, dull=8), stages()]
 
 
 @pytest.fixture(scope="module", params=SYSTEMS, ids=lambda s: f"{s.name}-{len(s.variables)}")
@@ -184,6 +184,7 @@ def test_a_value_out_of_its_range_names_variable_action_and_length() -> None:
             action("up", lambda v: Step(v.x < 2, {"x": v.x + 1})),
             action("arm", lambda v: Step(True, {"y": 1})),
             action("over", over),
+            action("beyond", lambda v: Step(And(v.x == 2, v.y == 1), {"x": v.x + 3})),
         ),
         (),
     )
