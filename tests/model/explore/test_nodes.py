@@ -104,3 +104,9 @@ def test_only_one_value_left_is_an_equation_that_a_switch_can_take() -> None:
     for term, expected in ((z3.Int("a") > 0, 1), (z3.Int("a") != 1, 0), (z3.Int("c") >= 5, 5), (z3.Int("b") < -1, -2)):
         node = graph.term(term)
         assert (node.op, node.args[0].op, node.args[1].value) == ("==", "variable", expected)
+
+
+def test_intervals_settle_comparisons() -> None:
+    graph = Graph(VARIABLES)
+    b, c = z3.Int("b"), z3.Int("c")
+    assert [graph.term(t) for t in (b < c, b >= c, b == c)] == [graph.true, graph.false, graph.false]
