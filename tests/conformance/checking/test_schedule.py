@@ -43,9 +43,17 @@ def test_what_arrives_after_time_has_passed_is_delayed_by_that_time_and_a_moment
 
 def test_what_is_still_on_its_way_arrives_at_the_end(schedule: Schedule) -> None:
     schedule.send("h", 3, HELLO)
-    schedule.rename("h", "old")
     schedule.begin(do="restart")
     assert [s["do"] for s in schedule.steps()] == ["delay", "send", "restart", "wait"]
+
+
+def test_a_frame_with_another_name_is_the_same_frame(schedule: Schedule) -> None:
+    schedule.send("h", 3, HELLO)
+    schedule.rename("h", "old")
+    schedule.begin(do="restart")
+    schedule.arrive("old")
+    schedule.begin(do="restart")
+    assert [s["do"] for s in schedule.steps()] == ["delay", "send", "restart", "wait", "restart"]
 
 
 def test_a_repetition_counts_and_what_it_repeats_is_lost(schedule: Schedule) -> None:
