@@ -240,7 +240,7 @@ class Draft:
         if when is False:
             return
         if name in self.layout.fixed:
-            if self._concrete and when is True and int(value) != self.layout.fixed[name]:
+            if self._concrete and int(value) != self.layout.fixed[name]:
                 raise ValueError(f"scope {self.layout.scope.name} fixes {name}, and something sets it to {value}")
             return
         self.update[name] = value if when is True else If(when, value, self[name])
