@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
@@ -14,6 +14,7 @@ from model.prove import Lemma, Progress, prove
 from model.spin import check as spin
 from model.system.base import System
 from model.system.build import build
+from model.system.defects import DEFECTS, Defect
 from model.system.layout import Layout
 from model.system.lemmas import lemmas_of
 from model.system.outcome import Answer, Outcome
@@ -115,16 +116,20 @@ ENGINES: Mapping[str, Engine] = {"explore": _explore, "run": _run, "prove": _pro
 
 @dataclass(frozen=True)
 class Backend:
-    """Scopes and engines by name. `record` makes traces; None: there are none."""
+    """Scopes and engines by name, and the defects that the scopes are to show in the historic profile.
+
+    `record` makes traces; None: there are none.
+    """
 
     scopes: Mapping[str, Scope]
     engines: Mapping[str, Engine] = field(default_factory=lambda: ENGINES)
     record: Record | None = None
+    defects: Sequence[Defect] = ()
 
 
 def load() -> Backend:
     """The real scopes and engines."""
-    return Backend({name: subject(scope) for name, scope in SCOPES.items()})
+    return Backend({name: subject(scope) for name, scope in SCOPES.items()}, defects=DEFECTS)
 
 
 def subject(scope: ModelScope) -> Scope:

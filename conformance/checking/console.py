@@ -14,9 +14,11 @@ from conformance.checking.words import (
     KINDS,
     METHODS,
     VIOLATIONS,
-    bound_text,
+    about_defects,
+    defect_text,
     matrix_text,
     never_taken,
+    noted,
     replay_command,
     size,
     summary,
@@ -44,11 +46,17 @@ def tables(report: CheckReport, style: Style, folder: Path) -> Iterator[str]:
     if report.bounds:
         yield ""
         yield style.strong("time bounds")
-        yield from _columns([(b.profile, b.what, b.error or bound_text(b)) for b in report.bounds], style.width)
+        yield from _columns([(b.profile, b.what, b.error or noted(b)) for b in report.bounds], style.width)
     if report.matrix:
         yield ""
         yield style.strong("hardening rules, each switched off alone")
         yield from _columns([(row.requirement, matrix_text(row)) for row in report.matrix], style.width)
+    if report.defects:
+        yield ""
+        yield style.strong("historic defects")
+        yield from textwrap.wrap(about_defects(report), style.width, initial_indent="  ", subsequent_indent="  ")
+        found = [(str(row.number), f"{row.says} {defect_text(row, report.profile)}") for row in report.defects]
+        yield from _columns(found, style.width)
     if absent := never_taken(report.rules, report.profile):
         yield ""
         yield style.strong(f"rules that no scope of this run takes: {len(absent)} of {len(report.rules)}")

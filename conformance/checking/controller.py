@@ -1,4 +1,4 @@
-"""One controller by itself: its states as a diagram, and how long one session can keep it busy.
+"""One controller by itself: its states as a diagram, how long one session can keep it busy, and how long things wait.
 
 Both are made from the transitions of explored systems, seen through a controller's mode and step. They are those of the
 scope with one controller, where that is among those explored. Without it the diagram is drawn from all scopes that are
@@ -9,20 +9,21 @@ small enough together, and no time is measured: among honest peers a frame that 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from conformance.checking.backend import Scope, Tick
 from conformance.checking.ladder import parse_name
 from conformance.checking.paths import controllers, show, state_of
 from conformance.checking.results import BoundRow, EdgeResult, StateResult
-from model.bounds import longest
+from conformance.checking.words import time_text
+from model.bounds import Bound, longest
 from model.explore import Explorer
 from model.profile import PROFILES
-from model.state import Mode
+from model.state import Mode, Step, Waiting
 from model.system.alone import OPENS
 from model.system.base import System, Values, Variables
-from model.terms import Term
+from model.terms import And, Term
 from model.walk import Graph
 
 LIMIT = 100_000
@@ -36,12 +37,36 @@ SSS_PREFIX = "SSS "
 ALONE = ("mode", "step")
 """The variables of one controller alone; where there are several, each one's bear its id."""
 
-STAYS = {
-    Mode.SENDING_MESSAGE: "one session as sender",
-    Mode.RECEIVING_MESSAGE: "one session as receiver",
-    Mode.TALKING_TO_SSS: "one session with the SSS",
-}
-"""What is measured: how long one session of a mode can last."""
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """Something of which it is measured how long it can last: being in the states where `inside` holds."""
+
+    what: str
+    inside: Callable[[Variables], Term]
+    begins: tuple[str, ...] = ()
+    """Rules with which it begins anew."""
+
+
+def _waits(v: Variables) -> Term:
+    return v.waiting != Waiting.NONE
+
+
+STAYS = (
+    Stay("one session as sender", lambda v: v.mode == Mode.SENDING_MESSAGE, OPENS),
+    Stay("one session as receiver", lambda v: v.mode == Mode.RECEIVING_MESSAGE, OPENS),
+    Stay("one session with the SSS", lambda v: v.mode == Mode.TALKING_TO_SSS, OPENS),
+    Stay("the wait of a CPU frame", _waits),
+    Stay(
+        "the wait of a CPU frame for an unproved peer",
+        lambda v: And(_waits(v), v.mode == Mode.RECEIVING_MESSAGE, v.step == Step.ACCEPT),
+    ),
+    Stay("the wait of a message put aside", lambda v: v.aside != 0),
+)
+"""What is measured."""
+
+YIELDS, PROVES = "SES-9.yield", "SES-3.finish"
+"""What starves one's own messages: to give way to a lower id, and a peer that proves itself."""
 
 
 @dataclass
@@ -78,9 +103,8 @@ class Picture:
                         self.rules.setdefault((before.id, after.id), set()).update(rules or [name.rule])
 
     def measure(self, graph: Graph, profile: str, scope: str) -> None:
-        """Add the longest sessions of one controller alone."""
-        begins = {a.name for a in graph.system.actions if set(OPENS) & set(a.rules)}
-        rows = (_longest(graph, mode, begins, BoundRow(profile, what, scope)) for mode, what in STAYS.items())
+        """Add the longest sessions and waits of one controller alone."""
+        rows = (_longest(graph, stay, BoundRow(profile, stay.what, scope)) for stay in STAYS)
         self.bounds += [row for row in rows if row is not None]
 
 
@@ -131,20 +155,35 @@ def graph_of(system: System, progress: Callable[[Tick], None]) -> Graph:
         return Graph.of(compiled, LIMIT, lambda states, depth: progress(Tick(states, depth)))
 
 
-def _longest(graph: Graph, mode: Mode, begins: Collection[str], row: BoundRow) -> BoundRow | None:
-    """The row with what was found; None if the mode does not occur."""
-
-    def inside(v: Variables) -> Term:
-        return v.mode == mode
-
+def _longest(graph: Graph, stay: Stay, row: BoundRow) -> BoundRow | None:
+    """The row with what was found; None if there is no such stay."""
     if not graph.exhausted:
         row.error = f"{row.scope} has more than {LIMIT:,} states"
-    elif next(graph.where(inside), None) is None:
+    elif next(graph.where(stay.inside), None) is None:
         return None
     else:
-        bound = longest(graph, graph.system, inside, begins)
+        bound = _bound(graph, stay, *stay.begins)
         row.milliseconds, row.path = bound.milliseconds, show(graph.system, bound.path, bound.loop)
+        if bound.milliseconds is None:
+            row.note = _starved(graph, stay)
     return row
+
+
+def _starved(graph: Graph, stay: Stay) -> str:
+    """Who makes a stay endless, if it is only those who prove themselves again and again, and have lower ids.
+
+    So it is if the stay ends when it is taken to begin anew with each proof, and when with each time that one yields.
+    """
+    yields, proves = (_bound(graph, stay, *stay.begins, rule).milliseconds for rule in (YIELDS, PROVES))
+    if yields is None or proves is None:
+        return ""
+    return f"authenticated lower peers can starve it; from one's proof to the next it lasts {time_text(proves)} at most"
+
+
+def _bound(graph: Graph, stay: Stay, *begins: str) -> Bound:
+    return longest(
+        graph, graph.system, stay.inside, {a.name for a in graph.system.actions if set(begins) & set(a.rules)}
+    )
 
 
 def _number(variable: str) -> str:

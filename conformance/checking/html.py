@@ -22,8 +22,10 @@ from conformance.checking.results import CheckReport, PathResult, Standing
 from conformance.checking.words import (
     KINDS,
     VIOLATIONS,
+    about_defects,
     bound_text,
     counted,
+    defect_text,
     finding_text,
     matrix_text,
     never_taken,
@@ -81,6 +83,8 @@ def render_page(report: CheckReport, known: Mapping[str, Requirement], folder: P
         scopes=_scopes(report),
         matrix=matrix,
         bounds=bounds,
+        about_defects=about_defects(report),
+        defects=_defects(report, properties),
         diagram=Markup(diagram),
         no_diagram=no_diagram,
         states=_states(report, paths),
@@ -194,6 +198,25 @@ def _matrix(report: CheckReport, known: Mapping[str, Requirement], paths: _Paths
     ]
 
 
+def _defects(report: CheckReport, properties: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row for each defect, with the id of the path that shows it, which stands with the property."""
+    drawn = {
+        (row["property"].name, answer["scope"], answer["engine"]): answer["path"]["id"]
+        for row in properties
+        for answer in row["answers"]
+        if answer["false"] and answer["path"]
+    }
+    return [
+        {
+            "row": row,
+            "text": defect_text(row, report.profile),
+            "false": row.finding is Finding.FALSE,
+            "path": drawn.get((row.property, row.scope, row.engine)),
+        }
+        for row in report.defects
+    ]
+
+
 def _bounds(report: CheckReport, paths: _Paths) -> list[dict[str, Any]]:
     """A row for each thing that is measured, with a column per profile; the report's own profile first."""
     profiles = list(dict.fromkeys(row.profile for row in report.bounds))
@@ -206,7 +229,7 @@ def _bounds(report: CheckReport, paths: _Paths) -> list[dict[str, Any]]:
         path = paths.add(bound.path, title)
         if path and endless and bound.path and bound.path.loop is None:
             path["says"] += ", and then nothing makes it end"
-        row["of"][bound.profile] = {"text": text, "endless": endless, "path": path}
+        row["of"][bound.profile] = {"text": text, "note": bound.note, "endless": endless, "path": path}
     return list(rows.values())
 
 

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from conformance.checking.ladder import lay_out, steps_text, text_ladder
-from conformance.checking.results import CheckReport, CheckResult, PathResult
+from conformance.checking.results import CheckReport, CheckResult, DefectRow, PathResult
 from conformance.checking.words import (
-    bound_text,
+    about_defects,
+    defect_text,
     finding_text,
     matrix_text,
     never_taken,
+    noted,
     replay_command,
     size,
     summary,
@@ -77,11 +79,19 @@ def _lines(report: CheckReport, known: Mapping[str, Requirement], folder: Path) 
                 for row in report.matrix
             ],
         )
+    if report.defects:
+        yield from _section("Historic defects")
+        yield about_defects(report)
+        yield ""
+        yield from _table(
+            ("number", "defect", "found"),
+            [(str(row.number), row.says, _defect(row, report.profile)) for row in report.defects],
+        )
     if report.bounds:
         yield from _section("Time bounds")
         yield from _table(
             ("profile", "what", "at the longest"),
-            [(b.profile, b.what, b.error or bound_text(b)) for b in report.bounds],
+            [(b.profile, b.what, b.error or noted(b)) for b in report.bounds],
         )
     yield from _paths(report, folder)
     if report.edges:
@@ -90,6 +100,19 @@ def _lines(report: CheckReport, known: Mapping[str, Requirement], folder: Path) 
             ("from", "to", "rules"), [(e.start, e.end, ", ".join(e.rules)) for e in report.edges if e.start != e.end]
         )
     yield from _rules(report)
+
+
+def _defect(row: DefectRow, profile: str) -> str:
+    """With a link to the heading that its path stands under."""
+    text = defect_text(row, profile)
+    if row.finding is not Finding.FALSE or not row.steps:
+        return text
+    heading = _found_by(row.property, row.scope, row.engine)
+    return f"{text} [Path](#{heading.replace(',', '').replace(' ', '-')})"
+
+
+def _found_by(name: str, scope: str, engine: str) -> str:
+    return f"{name} in {scope}, found by {engine}"
 
 
 def _sizes(check: CheckResult) -> tuple[str, ...]:
@@ -102,7 +125,7 @@ def _sizes(check: CheckResult) -> tuple[str, ...]:
 def _paths(report: CheckReport, folder: Path) -> Iterator[str]:
     """The counterexamples, then what breaks without each hardening rule."""
     found = [
-        (f"{a.property} in {check.scope}, found by {check.engine}", a.how, a.path)
+        (_found_by(a.property, check.scope, check.engine), a.how, a.path)
         for check in report.checks
         for a in check.answers
         if a.path is not None and a.finding is Finding.FALSE

@@ -134,8 +134,29 @@ class BoundRow:
     milliseconds: int | None = None
     """None: for ever."""
     path: PathResult | None = None
+    note: str = ""
+    """Who can make it last for ever, where that is known."""
     error: str = ""
     """Why it is not known; empty if it is."""
+
+
+@dataclass(slots=True)
+class DefectRow:
+    """A defect of the historic system, and what this run found of the property that shows it."""
+
+    number: int
+    says: str
+    scope: str
+    property: str
+    """Both empty if the model does not show it."""
+    why_not: str
+    """Why the model does not show it."""
+    finding: Finding | None = None
+    """None: this run has no answer."""
+    engine: str = ""
+    """Whose finding it is."""
+    steps: int = 0
+    """Length of the path that shows it."""
 
 
 @dataclass(slots=True)
@@ -179,6 +200,8 @@ class CheckReport:
     checks: list[CheckResult] = field(default_factory=list)
     matrix: list[MatrixRow] = field(default_factory=list)
     bounds: list[BoundRow] = field(default_factory=list)
+    defects: list[DefectRow] = field(default_factory=list)
+    """None if no scope of the run is to show any."""
     rules: list[RuleRow] = field(default_factory=list)
     states: list[StateResult] = field(default_factory=list)
     """Of one controller; the initial one first."""

@@ -17,6 +17,7 @@ from conformance.checking.results import (
     BoundRow,
     CheckReport,
     CheckResult,
+    DefectRow,
     MatrixRow,
     PathResult,
     PropertyResult,
@@ -112,6 +113,7 @@ def run(
             running.report.missing = [name for name, _ in tasks[number:]]
             break
     running.cover()
+    running.look_up_defects()
     return running.report
 
 
@@ -226,6 +228,19 @@ class _Run:
             rules[key].scopes = list(scopes)
         self.report.rules = list(rules.values()) if self.taken else []
 
+    def look_up_defects(self) -> None:
+        """Enter what the answers say of each defect; of none if this run has no scope that is to show one."""
+        if not {d.scope for d in self.backend.defects} & {scope.name for scope, _ in self.plan.tasks}:
+            return
+        for d in self.backend.defects:
+            row = DefectRow(d.number, d.says, d.scope, d.property, d.why_not)
+            answers = [(c, a) for c, a in self.report.answers(d.property) if c.scope == d.scope]
+            if answers:
+                check, answer = min(answers, key=lambda found: _TELLING.index(found[1].finding))
+                row.finding, row.engine = answer.finding, check.engine
+                row.steps = len(answer.path.steps) if answer.path else 0
+            self.report.defects.append(row)
+
     def controller(self, scopes: Sequence[Scope]) -> str:
         """The states of one controller, and how long it can be busy."""
         sizes = {c.scope: c.states for c in self.report.checks if c.engine in _SEEKING and c.states and c.exhausted}
@@ -235,7 +250,7 @@ class _Run:
             picture = describe_controller(scopes, sizes, self.plan.profile, self.observer.tick)
         except Exception as error:
             self.observer.failed(error)
-            self.report.bounds.append(BoundRow(self.plan.profile, "one session", "", None, None, _text(error)))
+            self.report.bounds.append(BoundRow(self.plan.profile, "one session", "", error=_text(error)))
             return _text(error)
         self.report.states, self.report.edges = list(picture.states.values()), picture.edges
         self.report.bounds = picture.bounds
@@ -300,6 +315,9 @@ class _Run:
 _SEEKING = ("explore", "run")
 """Engines that look at states one by one, for every kind of property."""
 
+
+_TELLING = (Finding.FALSE, Finding.PROVED, Finding.HOLDS, Finding.VACUOUS, Finding.OPEN)
+"""Findings of several engines about one question, the one that settles it first."""
 
 _CONTROLLER = frozenset(r.id for r in RULES)
 

@@ -12,13 +12,13 @@ from conformance.checking.results import (
     BoundRow,
     CheckReport,
     CheckResult,
+    DefectRow,
     MatrixRow,
     PathResult,
     PropertyResult,
     RuleRow,
     Standing,
 )
-from conformance.report.ladder import seconds
 from model.system.base import Kind
 from model.system.outcome import Finding
 
@@ -101,7 +101,7 @@ def _about_time(report: CheckReport) -> str:
     rows = [row for row in report.bounds if row.profile == report.profile]
     if not rows:
         return "How long a controller can be busy was not asked."
-    return f"At the longest, {_and([f'{row.what} lasts {bound_text(row)}' for row in rows])}."
+    return f"At the longest, {_and([f'{row.what} lasts {noted(row)}' for row in rows])}."
 
 
 def _about_hardening(report: CheckReport) -> str:
@@ -147,7 +147,48 @@ def bound_text(row: BoundRow) -> str:
     """`66 s`, `1.500 s`, `for ever`, or that it is not known."""
     if row.error:
         return "an unknown time"
-    return "for ever" if row.milliseconds is None else f"{seconds(row.milliseconds).removesuffix('.000')} s"
+    return "for ever" if row.milliseconds is None else time_text(row.milliseconds)
+
+
+def noted(row: BoundRow) -> str:
+    """The same with who can make it last for ever, where that is known."""
+    return f"{bound_text(row)} ({row.note})" if row.note else bound_text(row)
+
+
+def time_text(milliseconds: int) -> str:
+    """Exact, in seconds: `66 s`, `1,071.993 s`."""
+    whole, rest = divmod(milliseconds, 1000)
+    return f"{whole:,}.{rest:03} s" if rest else f"{whole:,} s"
+
+
+def about_defects(report: CheckReport) -> str:
+    """What the section of the defects says in short."""
+    asked = [row for row in report.defects if row.finding is not None]
+    false = sum(row.finding is Finding.FALSE for row in asked)
+    if report.profile == "historic":
+        return f"Of {plural(len(report.defects), 'defect')} of 2021 this run shows {false}."
+    return (
+        f"The same questions asked of the {report.profile} profile: "
+        f"{plural(len(asked), 'answer')}, {false or 'none'} of them false."
+    )
+
+
+def defect_text(row: DefectRow, profile: str) -> str:
+    """What a run found of a defect, in a sentence or two."""
+    if row.why_not:
+        return f"Not in the model. {row.why_not}"
+    if row.finding is None:
+        return f"Not looked at: no answer about {row.property} in {row.scope}."
+    shown, not_shown = ("Shown", "Not reproduced") if profile == "historic" else ("Still there", "Mended")
+    told, found = {
+        Finding.FALSE: (shown, "is false"),
+        Finding.PROVED: (not_shown, "holds"),
+        Finding.HOLDS: (not_shown, "holds"),
+        Finding.VACUOUS: ("Not known", "is vacuous"),
+        Finding.OPEN: ("Not known", "is not exhausted"),
+    }[row.finding]
+    length = f", after {plural(row.steps, 'step')}" if row.finding is Finding.FALSE and row.steps else ""
+    return f"{told}: {row.property} {found} in {row.scope}{length}."
 
 
 def matrix_text(row: MatrixRow) -> str:

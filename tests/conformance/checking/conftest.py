@@ -15,6 +15,7 @@ from model.profile import Profile
 from model.state import Mode
 from model.state import Step as At
 from model.system.base import Action, Kind, Property, Step, System, Variable, Variables
+from model.system.defects import Defect
 from model.system.outcome import Outcome
 from model.terms import And, If, Min, Not, Or, Term
 
@@ -84,6 +85,7 @@ def alone(profile: Profile) -> System:
         ),
     )
     variables = (Variable("mode", 0, 4), Variable("step", 0, 6), Variable("timer", 0, 60))
+    variables += (Variable("waiting", 0, 0), Variable("aside", 0, 0))  # nothing ever waits here
     return System("alone", variables, actions, properties, unit=1_000)
 
 
@@ -130,9 +132,20 @@ SCOPES = {
 }
 
 
+DEFECTS = (
+    Defect(1, "A replay is delivered again.", "pair", "at-most-once"),
+    Defect(2, "The radio loses messages.", "pair", "all-delivered"),
+    Defect(3, "A session without a timer.", "alone", "armed"),
+    Defect(4, "It breaks.", "alone", "no-fatal"),
+    Defect(5, "With the SSS no timer runs.", "alone", "sss-timer"),
+    Defect(6, "Nobody is registered.", "large", "registered"),
+    Defect(7, "Keys leak.", why_not="There are none here."),
+)
+
+
 @pytest.fixture
 def backend() -> Backend:
-    return Backend(SCOPES)
+    return Backend(SCOPES, defects=DEFECTS)
 
 
 @dataclass
@@ -165,7 +178,13 @@ def checked(backend: Backend, **options: object) -> CheckReport:
 @pytest.fixture(scope="session")
 def report() -> CheckReport:
     """A whole run on the toys, by the plain engine; read it, do not change it."""
-    return checked(Backend(SCOPES), matrix=True)
+    return checked(Backend(SCOPES, defects=DEFECTS), matrix=True)
+
+
+@pytest.fixture(scope="session")
+def historic() -> CheckReport:
+    """The same for the historic profile."""
+    return checked(Backend(SCOPES, defects=DEFECTS), profile="historic")
 
 
 def interrupted(system: System, options: Options) -> Outcome:

@@ -101,6 +101,17 @@ def test_the_counterexample_stands_open_and_the_others_open_on_a_click(page: pla
     assert example.is_visible()
 
 
+def test_a_defect_leads_to_the_path_that_shows_it(page: playwright.Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    row = page.locator(".defects tr", has_text="The radio loses messages.")
+    assert "Still there: all-delivered is false in pair, after 6 steps." in row.inner_text()
+    page.locator("#property-all-delivered > summary").click()  # closes it
+    target = page.locator(row.get_by_role("link").get_attribute("href") or "")
+    assert not target.locator(".ladder").is_visible()
+    row.get_by_role("link", name="Show the path").click()
+    target.locator(".ladder").wait_for(state="visible")
+
+
 def test_copy_takes_the_command(page: playwright.Page) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     button = page.locator("header .copy")
@@ -116,6 +127,7 @@ def test_the_body_never_scrolls_sideways(page: playwright.Page, width: int) -> N
     assert page.evaluate("document.documentElement.scrollWidth") == width
     clipped = "[...document.querySelectorAll('.card, .cases')].filter((e) => e.scrollWidth > e.clientWidth).length"
     assert page.evaluate(clipped) == 0
+    assert page.locator("#defects").is_visible() and page.locator(".defects tbody tr").count() == 7
 
 
 def test_no_word_of_a_table_is_torn(page: playwright.Page) -> None:
@@ -168,6 +180,8 @@ def test_text_is_readable_in_light_and_dark(page: playwright.Page, scheme: str, 
         ".path > summary",
         ".buys",
         ".needed code",
+        ".shown",
+        ".defects a",
         ".endless",
         ".never",
         ".grid .small",

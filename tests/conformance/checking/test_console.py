@@ -23,11 +23,19 @@ def test_a_report(report: CheckReport) -> None:
         "  hardened  one session as sender    19 s",
         "  historic  one session as receiver  for ever",
         "  SES-7   Without it, armed is false in alone, after 2 steps.",
+        "  The same questions asked of the hardened profile: 5 answers, 1 of them false.",
+        "  2  The radio loses messages. Still there: all-delivered is false in pair, after 6 steps.",
         "all-delivered is false in pair (run)",
         "from here on again and again:",
     ):
         assert needed in text, needed
     assert max(map(len, lines)) <= 100
+
+
+def test_a_bound_has_its_note_and_no_defects_no_table(report: CheckReport) -> None:
+    bounds = [dataclasses.replace(report.bounds[0], milliseconds=None, note="by others")]
+    text = "\n".join(tables(dataclasses.replace(report, bounds=bounds, defects=[]), Style(), Path("out")))
+    assert "  hardened  one session as sender  for ever (by others)" in text and "historic defects" not in text
 
 
 @pytest.mark.parametrize("width", [60, 140])

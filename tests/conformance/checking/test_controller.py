@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from conformance.checking import controller
-from conformance.checking.backend import Scope
+from conformance.checking.backend import Scope, load
 from conformance.checking.controller import describe_controller, graph_of
 from conformance.checking.results import CheckReport
 from model.profile import HARDENED
@@ -46,6 +46,28 @@ def test_how_long_a_session_lasts(report: CheckReport) -> None:
     for row in report.bounds:
         assert row.path is not None and row.scope == "alone"
         assert row.milliseconds in (None, sum(step.elapsed for step in row.path.steps))
+
+
+def test_how_long_things_wait_in_the_real_controller() -> None:
+    """ADV-1 gives an unproved peer 7 s while a CPU frame waits; peers that prove themselves may come again and again.
+
+    A path that never ends by their doing returns to where it was, by a yield and a proof.
+    """
+    picture = describe_controller([load().scopes["controller"]], {"controller": 1}, "hardened", lambda tick: None)
+    rows = {(row.profile, row.what.removeprefix("the wait of a ")): row for row in picture.bounds}
+    found = {key: row.milliseconds for key, row in rows.items() if not key[1].startswith("one session")}
+    assert found == {
+        ("hardened", "CPU frame"): None,
+        ("hardened", "CPU frame for an unproved peer"): 7_000,
+        ("hardened", "message put aside"): 246_996,
+        ("historic", "CPU frame"): None,
+        ("historic", "CPU frame for an unproved peer"): None,
+    }
+    note = "authenticated lower peers can starve it; from one's proof to the next it lasts 1,071.993 s at most"
+    assert {key: row.note for key, row in rows.items() if row.note} == {("hardened", "CPU frame"): note}
+    path = rows["hardened", "CPU frame"].path
+    assert path is not None and path.loop is not None
+    assert {"SES-9.yield", "SES-3.finish"} <= {rule for step in path.steps[path.loop + 1 :] for rule in step.rules}
 
 
 def test_what_has_too_many_states_is_not_measured(toys: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:

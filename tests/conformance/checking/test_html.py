@@ -111,6 +111,33 @@ def test_what_is_in_it(text: str) -> None:
     assert re.search(r"10 of \d+ are taken in this run's scopes", words)
 
 
+def test_defects_link_to_the_paths_that_show_them(report: CheckReport, historic: CheckReport) -> None:
+    text = render_page(historic, {}, Path())
+    section = text[text.index('id="defects"') : text.index('id="bounds"')]
+    targets = re.findall(r'after (\d) steps\.</span> <a href="#(path-\d+)">', section)
+    assert [steps for steps, _ in targets] == ["3", "6", "2"]
+    for (_, target), title in zip(
+        targets, ("at-most-once in pair", "all-delivered in pair", "armed in alone"), strict=True
+    ):
+        drawn = text[text.index(f'id="{target}"') :]
+        assert f'aria-label="{title}, counterexample found by run"' in drawn[: drawn.index("<svg")]
+    for needed in (
+        "Not reproduced: no-fatal holds in alone.",
+        "Not looked at: no answer about registered in large.",
+        "Not in the model. There are none here.",
+    ):
+        assert needed in section
+    assert "Mended: at-most-once holds in pair." in render_page(report, {}, Path())
+    assert 'id="defects"' not in render_page(dataclasses.replace(report, defects=[]), {}, Path())
+
+
+def test_a_bound_has_its_note_and_a_profile_without_it_says_so(report: CheckReport) -> None:
+    bounds = [dataclasses.replace(report.bounds[0], milliseconds=None, note="By <others>."), *report.bounds[3:]]
+    text = render_page(dataclasses.replace(report, bounds=bounds), {}, Path())
+    assert '<span class="endless">for ever</span> <span class="small">By &lt;others&gt;.</span>' in text
+    assert '<span class="small">does not occur</span>' in text
+
+
 def test_a_long_path_is_cut_and_says_so(report: CheckReport) -> None:
     check = report.checks[1]
     answer = next(a for a in check.answers if a.path)

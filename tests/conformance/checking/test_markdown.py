@@ -56,6 +56,24 @@ def test_what_is_in_it(text: str) -> None:
         assert needed in text
 
 
+def test_defects_link_to_the_headings_of_their_paths(historic: CheckReport) -> None:
+    lines = render_markdown(historic, {}, Path()).splitlines()
+    (row,) = [line for line in lines if line.startswith("| 1 |")]
+    assert row == (
+        "| 1 | A replay is delivered again. | Shown: at-most-once is false in pair, after 3 steps. "
+        "[Path](#at-most-once-in-pair-found-by-run) |"
+    )
+    assert "### at-most-once in pair, found by run" in lines
+    assert "Of 7 defects of 2021 this run shows 3." in lines
+    assert "| 4 | It breaks. | Not reproduced: no-fatal holds in alone. |" in lines
+
+
+def test_a_bound_has_its_note(report: CheckReport) -> None:
+    bounds = [dataclasses.replace(report.bounds[0], milliseconds=None, note="by others")]
+    text = render_markdown(dataclasses.replace(report, bounds=bounds, defects=[]), {}, Path())
+    assert "| hardened | one session as sender | for ever (by others) |" in text and "Historic defects" not in text
+
+
 def test_a_cell_cannot_end_its_row(report: CheckReport) -> None:
     hostile = PropertyResult("p", Kind.ALWAYS, [], "a | b\n| c")
     text = render_markdown(dataclasses.replace(report, properties=[hostile]), {}, Path())

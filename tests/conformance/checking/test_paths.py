@@ -11,11 +11,11 @@ from model.walk import walk
 
 def test_steps_say_what_changed_and_how_long_they_took(toys: SimpleNamespace) -> None:
     system = toys.alone(HARDENED)
-    opened = (Mode.SENDING_MESSAGE, Step.HELLO, 7)
+    opened = (Mode.SENDING_MESSAGE, Step.HELLO, 7, 0, 0)
     path = (
         PathStep("4.SES-2.open", opened),
-        PathStep("time.1", (*opened[:2], 6)),
-        PathStep("4.SES-7.noise(noise from 5)", (*opened[:2], 6)),
+        PathStep("time.1", (*opened[:2], 6, 0, 0)),
+        PathStep("4.SES-7.noise(noise from 5)", (*opened[:2], 6, 0, 0)),
     )
     shown = show(system, path, loop=1)
     assert [step.changed for step in shown.steps] == [{"mode": 1, "step": 1, "timer": 7}, {"timer": 6}, {}]

@@ -5,15 +5,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from conformance.checking.backend import ENGINES, Backend, NoTrace, bounds_of, load
+from conformance.checking.backend import ENGINES, Backend, NoTrace, Options, bounds_of, load
 from conformance.checking.results import CheckReport, Standing
 from conformance.checking.run import make_plan, requirement_of, run
-from model.profile import Profile
+from model.profile import HARDENED, Profile
 from model.prove import Lemma
 from model.system.base import System
-from model.system.outcome import Answer, Finding
+from model.system.outcome import Answer, Finding, Outcome
 from model.system.scope import Scope as ModelScope
 from model.terms import Or
+from model.walk import walk
 
 
 def test_what_is_planned(backend: Backend) -> None:
@@ -107,6 +108,62 @@ def test_what_hardening_buys(report: CheckReport) -> None:
     assert [step.kind for step in ses_8.path.steps] == ["cpu", "deliver", "replay"]
     assert rows["reg_4"].reason == "Nothing in these scopes depends on it." and rows["reg_4"].known
     assert requirement_of("ses_11") == "SES-11"
+
+
+def test_what_is_found_of_the_defects(report: CheckReport, historic: CheckReport) -> None:
+    rows = [(row.number, row.finding, row.engine, row.steps) for row in historic.defects]
+    assert rows == [
+        (1, Finding.FALSE, "run", 3),
+        (2, Finding.FALSE, "run", 6),
+        (3, Finding.FALSE, "run", 2),
+        (4, Finding.HOLDS, "run", 0),
+        (5, Finding.VACUOUS, "run", 0),
+        (6, None, "", 0),  # its scope is none of this run
+        (7, None, "", 0),  # it has none
+    ]
+    assert [row.finding for row in report.defects][:3] == [Finding.HOLDS, Finding.FALSE, Finding.HOLDS]
+
+
+def test_defects_are_no_matter_of_scopes_that_show_none(toys: SimpleNamespace) -> None:
+    defects = [d for d in toys.DEFECTS if d.scope != "alone"]
+    assert toys.checked(Backend(toys.SCOPES, defects=defects), scopes=["alone"]).defects == []
+    assert len(toys.checked(Backend(toys.SCOPES, defects=defects), scopes=["pair"]).defects) == 4
+
+
+def test_an_engine_that_settles_a_question_speaks_of_its_defect(toys: SimpleNamespace) -> None:
+    """One engine ends early; what the other found counts, whichever of them came first."""
+
+    def ends_early(system: System, options: Options) -> Outcome:
+        return walk(system, limit=2, progress=lambda states, depth: None, properties=options.properties)
+
+    for engines in (["run", "explore"], ["explore", "run"]):
+        backend = Backend(toys.SCOPES, dict(ENGINES) | {"explore": ends_early}, defects=toys.DEFECTS)
+        report = toys.checked(backend, engines=engines, profile="historic")
+        assert [(row.finding, row.engine) for row in report.defects][:4:3] == [
+            (Finding.FALSE, "run"),
+            (Finding.HOLDS, "run"),
+        ]
+
+
+@pytest.mark.parametrize("profile", ["historic", "hardened"])
+def test_real_defects_in_small_scopes(toys: SimpleNamespace, profile: str) -> None:
+    backend = load()
+    plan = make_plan(backend, profile=profile, scopes=["reader", "pair", "oversize"], engines=["explore"], matrix=False)
+    report = run(replace(plan, controller=False), backend, toys.Notes())
+    assert [row.number for row in report.defects] == list(range(1, 18))
+    found = {row.number: row.finding for row in report.defects if row.finding is not None}
+    assert found == dict.fromkeys((5, 9, 16), Finding.FALSE if profile == "historic" else Finding.HOLDS)
+    assert {row.number for row in report.defects if row.why_not} == {8, 12, 13, 17}
+
+
+def test_frm_2_can_be_switched_off_in_the_real_scopes() -> None:
+    """A message that is too long fits the variables of the scopes that have one; one of them shows what FRM-2 buys."""
+    false = {}
+    for name in ("controller", "oversize"):
+        outcome = ENGINES["explore"](load().scopes[name].build(HARDENED.without("frm_2")), Options(lambda tick: None))
+        assert outcome.exhausted
+        false[name] = [a.property for a in outcome.answers if a.finding is Finding.FALSE]
+    assert false == {"controller": [], "oversize": ["same-bytes-or-nothing"]}
 
 
 def test_a_rule_that_no_property_needs_is_said_with_the_states(toys: SimpleNamespace, backend: Backend) -> None:

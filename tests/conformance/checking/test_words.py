@@ -2,8 +2,25 @@ from __future__ import annotations
 
 import pytest
 
-from conformance.checking.results import AnswerResult, BoundRow, CheckReport, CheckResult, PropertyResult
-from conformance.checking.words import bound_text, counted, size, summary, verdict, where_text
+from conformance.checking.results import (
+    AnswerResult,
+    BoundRow,
+    CheckReport,
+    CheckResult,
+    DefectRow,
+    PropertyResult,
+)
+from conformance.checking.words import (
+    about_defects,
+    bound_text,
+    counted,
+    defect_text,
+    noted,
+    size,
+    summary,
+    verdict,
+    where_text,
+)
 from model.system.base import Kind
 from model.system.outcome import Finding
 
@@ -48,7 +65,33 @@ def test_figures_as_people_read_them() -> None:
         "40.5 MB",
         "2.7 GB",
     ]
-    texts = [bound_text(BoundRow("", "", "", ms)) for ms in (493_000, 1_500, None)]
+    texts = [bound_text(BoundRow("", "", "", ms)) for ms in (493_000, 1_500, None, 1_071_993, 2_000_000)]
     assert (
-        texts == ["493 s", "1.500 s", "for ever"] and bound_text(BoundRow("", "", "", error="x")) == "an unknown time"
+        texts == ["493 s", "1.500 s", "for ever", "1,071.993 s", "2,000 s"]
+        and bound_text(BoundRow("", "", "", error="x")) == "an unknown time"
     )
+    endless = BoundRow("hardened", "it", "", None, note="others")
+    assert noted(endless) == "for ever (others)"
+    assert summary(CheckReport("", "hardened", bounds=[endless]))[1] == "At the longest, it lasts for ever (others)."
+
+
+@pytest.mark.parametrize(
+    ("finding", "steps", "historic", "hardened"),
+    [
+        (FALSE, 3, "Shown: p is false in s, after 3 steps.", "Still there: p is false in s, after 3 steps."),
+        (FALSE, 0, "Shown: p is false in s.", "Still there: p is false in s."),
+        (HOLDS, 0, "Not reproduced: p holds in s.", "Mended: p holds in s."),
+        (PROVED, 0, "Not reproduced: p holds in s.", "Mended: p holds in s."),
+        (OPEN, 0, "Not known: p is not exhausted in s.", "Not known: p is not exhausted in s."),
+        (Finding.VACUOUS, 0, "Not known: p is vacuous in s.", "Not known: p is vacuous in s."),
+        (None, 0, "Not looked at: no answer about p in s.", "Not looked at: no answer about p in s."),
+    ],
+)
+def test_what_was_found_of_a_defect(finding: Finding | None, steps: int, historic: str, hardened: str) -> None:
+    row = DefectRow(1, "", "s", "p", "", finding, "explore", steps)
+    assert (defect_text(row, "historic"), defect_text(row, "hardened")) == (historic, hardened)
+
+
+def test_defects_in_short(report: CheckReport, historic: CheckReport) -> None:
+    assert about_defects(historic) == "Of 7 defects of 2021 this run shows 3."
+    assert about_defects(report) == "The same questions asked of the hardened profile: 5 answers, 1 of them false."
