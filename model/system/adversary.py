@@ -8,12 +8,13 @@ gone on since is as good as one of these.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from model.alphabet import PLAINTEXT, Ca
 from model.state import Mode, Step
 from model.system.at_client import take_flight4
 from model.system.base import Action
-from model.system.certificates import accepts
+from model.system.certificates import accepts, sss_accepts
 from model.system.layout import Chosen, Draft, Proof, Then
 from model.system.makers import Makers, Occurrence, nothing
 from model.system.scope import STRANGER
@@ -30,7 +31,7 @@ def forgeries(m: Makers) -> Iterator[Action]:
                 yield from _on_the_wire(m, i)
             if scope.radio:
                 yield from _as_client(m, i)
-            if scope.sends.get(i):
+            if scope.sends.get(i) or scope.asks.get(i):
                 yield from _as_server(m, i)
         elif scope.free:
             for x in m.layout.others[i]:
@@ -106,6 +107,20 @@ def _on_the_wire(m: Makers, i: int) -> Iterator[Action]:
             origin=f"of {STRANGER} ({ca.name.lower()}), claimed to be {i}",
         )
         yield from m.wire(i, certificate)
+        finish = Occurrence(
+            "forge",
+            "flight5",
+            (0,),
+            when=partial(_impostor_may_finish, i, ca),
+            last=lambda d: d.set("impostor", 1),
+            drops=False,
+            origin=f"of {STRANGER} ({ca.name.lower()}), claimed to be {i}",
+        )
+        yield from m.wire(i, finish)
+
+
+def _impostor_may_finish(i: int, ca: Ca, d: Draft) -> Term:
+    return And(d[f"w{i}_handshake"] == 2, sss_accepts(d, i, int(ca), STRANGER))
 
 
 def _as_client(m: Makers, i: int) -> Iterator[Action]:

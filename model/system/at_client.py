@@ -75,9 +75,12 @@ def _flight4(m: Makers, i: int, peer: int, slot: Slot, chosen: Chosen, origin: s
     def due(d: Draft) -> Term:
         return And(_mine(d, i, peer, slot), d[f"s{i}_step"] != Step.KEYS)
 
-    def accepted(d: Draft) -> Term:
+    def shown(d: Draft) -> Term:
         ca = _shown(d, i, peer, slot)
-        return accepts(d, i, ca if peer == SSS_ID else as_seen(d, peer, i, ca), peer)
+        return ca if peer == SSS_ID else as_seen(d, peer, i, ca)
+
+    def accepted(d: Draft) -> Term:
+        return accepts(d, i, shown(d), peer)
 
     def good(d: Draft) -> Term:
         return And(due(d), accepted(d))
@@ -96,7 +99,7 @@ def _flight4(m: Makers, i: int, peer: int, slot: Slot, chosen: Chosen, origin: s
     reject = Occurrence(
         m.arrival,
         "certificate",
-        lambda d: (peer, _shown(d, i, peer, slot), peer),
+        lambda d: (peer, shown(d), peer),
         when=lambda d: And(due(d), Not(accepted(d))),
         first=slot.take,
         drops=False,

@@ -7,13 +7,14 @@ from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
-from model.alphabet import DEREGISTER, PLAINTEXT, REFUSED, REGISTER, SSS_ID
+from model.alphabet import DEREGISTER, PLAINTEXT, REFUSED, REGISTER, SSS_ID, Ca
 from model.state import Mode, Step
 from model.system.base import Action
+from model.system.certificates import sss_accepts
 from model.system.layout import Draft, Reply
 from model.system.links import Slot
 from model.system.makers import OPERATIONS, RULES_ON, Makers, Occurrence
-from model.terms import And, Or, Term
+from model.terms import And, Not, Or, Term
 
 # --- at the SSS ------------------------------------------------------------------------------------------------------
 
@@ -53,8 +54,14 @@ def _finished(m: Makers, i: int, k: int) -> Iterator[Action]:
         number = d[f"w{i}_fin"]
         return And(_awake(d, f5), number == k + 1 if m.prompt else number > k)
 
+    def good(d: Draft) -> Term:
+        return sss_accepts(d, i, Ca.PROVISIONING, i)
+
     def first(d: Draft) -> Term:
-        return And(sent(d), d[f"w{i}_step"] == Step.ACCEPT)
+        return And(sent(d), d[f"w{i}_step"] == Step.ACCEPT, good(d))
+
+    def bad(d: Draft) -> Term:
+        return And(sent(d), d[f"w{i}_step"] == Step.ACCEPT, Not(good(d)))
 
     def again(d: Draft) -> Term:
         new = True if m.prompt else d[f"w{i}_expect"] <= k
@@ -62,6 +69,7 @@ def _finished(m: Makers, i: int, k: int) -> Iterator[Action]:
 
     for event, arguments, when, said in (
         ("flight5", (k,), first, ""),
+        ("certificate", (Ca.PROVISIONING, i, i), bad, "of flight5 "),
         ("repeat", (5, k), again, "flight5 "),
     ):
         origin = f"{said}#{k} from {i}"

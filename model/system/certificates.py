@@ -6,11 +6,13 @@ from types import SimpleNamespace
 
 from model.alphabet import Ca
 from model.rules import RULES
+from model.rules.sss import SSS_RULES
 from model.system.base import Variables
 from model.system.layout import Draft
 from model.terms import And, If, Not, Term
 
 _REJECT = next(rule for rule in RULES if rule.id == "CRT-7.reject")
+_SSS_REJECTS = next(rule for rule in SSS_RULES if rule.id == "CRT-8.reject")
 
 
 def runtime(s: Variables) -> Term:
@@ -33,3 +35,9 @@ def accepts(d: Draft, i: int, ca: Term, cn: int) -> Term:
     """SED `i` accepts a certificate that names `cn` from its peer: the rule that rejects does not apply."""
     shown = SimpleNamespace(source=d[f"s{i}_peer"], ca=ca, cn=cn)
     return Not(_REJECT.body(d.sed(i), shown, d.layout.setting(i)).guard)
+
+
+def sss_accepts(d: Draft, i: int, ca: Term, owner: int) -> Term:
+    """The SSS accepts, on the wire of SED `i`, a certificate and key that were made for `owner`."""
+    shown = SimpleNamespace(ca=ca, cn=owner, key=owner)
+    return Not(_SSS_REJECTS.body(d.wire(i), shown, d.layout.wire_setting(i)).guard)

@@ -121,4 +121,4 @@ def _restart(d: Draft) -> None:
     for i in d.layout.scope.seds:
         if d.layout.scope.asks.get(i):
             step_of_sss(d, i, SSS_RULES_ON["restart"][0], SimpleNamespace())
-    d.set("gen", 1 - d["gen"])
+    d.set("gen", 1 - d["gen"], "gen" in d.layout.variables)

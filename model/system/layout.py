@@ -12,8 +12,8 @@ can be of use only to the session that it was made for, and belongs to that sess
   the records of data, close_notify; `w3_f5`… are the same at the SSS, and `rq`, `rop` a request and its `op`;
 - `al`, `cl`: a plaintext alert, an authenticated close_notify for its session is on its way;
 - `todo`, `asks`, `boots`: what its CPU may still do; `owed`: answers that its CPU waits for; `gen`: which runtime CA
-  made its runtime set; `lost`: a message of its CPU was given up;
-- `rec`, `first`: whose conversation with a first session after a power cycle was recorded; this is such a session.
+  made its runtime set; `due34`: messages of its CPU for SED 4 that have not arrived there;
+- `rec`: whose conversation with a first session after a power cycle was recorded; `first`: 1 before it, 2 in it.
 
 `sent34` counts messages that SED 3 sent and the CPU of SED 4 did not get. `faults` and `swaps` are the losses and the
 overtakings that may still happen, `restarts` those of the SSS, `gen` its present runtime CA.
@@ -70,7 +70,10 @@ class Reply(IntEnum):
 
 FOLDED = ("dev", "waiting_dev", "aside_size", "waiting_size")
 """Fields of a SED that follow from others in these systems and are no variables."""
-FALSE_ALARMS = ("fake", "broken", "cross", "leak", "wrong", "faa_lost", "split", "locked", "spurious")
+FALSE_ALARMS = (
+    "fake", "broken", "cross", "leak", "wrong", "faa_lost", "split", "locked", "spurious", "killed", "useless", "kept",
+    "misanswered", "impostor",
+)  # fmt: skip
 """Monitors: 0 until what a property forbids has happened."""
 
 
@@ -164,13 +167,14 @@ class Layout:
         self._add(f"s{i}_boots", scope.boots, init=scope.boots)
         self._add(f"s{i}_gen", 1, when=asking and not self.profile.reg_1)
         weak = scope.boots > 0 and not self.profile.adv_3
-        self._add(f"s{i}_lost", 1, when=sending and "all-delivered" in scope.properties)
         self._add(f"s{i}_rec", max(scope.seds), when=weak)
-        self._add(f"s{i}_first", 1, init=1, when=weak)
+        self._add(f"s{i}_first", 2, init=1, when=weak)
         for j in scope.seds:
             if j != i:
                 most = scope.messages if scope.messages is not None else 255
-                self._add(f"sent{i}{j}", most, low=-1, when=j in scope.sends.get(i, ()))
+                to_it = j in scope.sends.get(i, ())
+                self._add(f"sent{i}{j}", most, low=-1, when=to_it)
+                self._add(f"due{i}{j}", most, low=-1, when=to_it and "all-delivered" in scope.properties)
 
     def _wire(self, i: int) -> None:
         scope, asking = self.scope, bool(self.scope.asks.get(i))
@@ -192,8 +196,12 @@ class Layout:
         self._add("restarts", scope.restarts, init=scope.restarts)
         self._add("gen", 1, when=scope.restarts > 0 and not self.profile.reg_1)
         self._add("frozen", 1, when="half-frame" in scope.faults and not self.profile.reg_7)
+        about = {
+            "faa_lost": "faa" in scope.faults,
+            **dict.fromkeys(("locked", "useless", "kept", "misanswered", "impostor"), bool(scope.asks)),
+        }
         for name in FALSE_ALARMS:
-            self._add(name, 1)
+            self._add(name, 1, when=about.get(name, True))
 
     def _on_its_way(self, name: str) -> bool:
         owner, _, slot = name.partition("_")
@@ -207,7 +215,7 @@ class Layout:
 
     def wire_setting(self, i: int) -> WireSetting:
         """What the SSS's rules for the wire of SED `i` take as given."""
-        return WireSetting(i, self.profile, False, self.first, self.last, self.idle)
+        return WireSetting(i, self.profile, i in self.scope.removed, self.first, self.last, self.idle)
 
     def draft(self, v: Variables) -> Draft:
         """A draft of the state that follows `v`."""

@@ -54,7 +54,8 @@ def _put_by(layout: Layout, v: Variables, i: int) -> Term:
 def _retransmission(layout: Layout, v: Variables, i: int) -> Term:
     d = layout.draft(v)
     step, timeout = d[f"s{i}_step"], d[f"s{i}_timeout"]
-    return implies(one_of(step, Step.HELLO, Step.COOKIE, Step.KEYS, Step.ACCEPT), timeout > 0)
+    own = implies(one_of(step, Step.HELLO, Step.COOKIE, Step.KEYS, Step.ACCEPT), timeout > 0)
+    return And(own, implies(d[f"w{i}_step"] == Step.ACCEPT, d[f"w{i}_timeout"] > 0))
 
 
 def _current(layout: Layout, v: Variables, i: int) -> Term:
@@ -133,7 +134,8 @@ def _response(layout: Layout, v: Variables, i: int) -> Term:
     rsp = d[f"s{i}_rsp"]
     read = And(d[f"s{i}_step"] == Step.READ, d[f"w{i}_rq"] == 0)
     granted = implies(one_of(rsp, Reply.REGISTERED, Reply.UNUSABLE), d[f"w{i}_registered"] == 1)
-    return implies(rsp != Reply.NONE, And(read, granted))
+    gone = implies(rsp == Reply.DEREGISTERED, d[f"w{i}_registered"] == 0)
+    return implies(rsp != Reply.NONE, And(read, granted, gone))
 
 
 def _shown(layout: Layout, v: Variables, i: int) -> Term:
@@ -218,7 +220,7 @@ _LEMMAS: tuple[tuple[str, str, str, Holds], ...] = (
     (
         "response",
         "REG-1 SES-4",
-        "A response follows the one request; while the device reads a grant, the SSS counts it as registered.",
+        "A response follows the one request; while the device reads it, the SSS still counts it as it says there.",
         _response,
     ),
     (

@@ -38,6 +38,9 @@ def carry_out(d: Draft, i: int, effect: Effect) -> None:
     if "mode" in effect.update:  # a session begins or ends
         _leave(d, i)
     d.change_sed(i, effect.update)
+    if "mode" in effect.update and f"s{i}_first" in d.layout.variables:
+        first, begins = d[f"s{i}_first"], d[f"s{i}_mode"] != Mode.IDLE
+        d.set(f"s{i}_first", If(begins, If(first == 1, 2, 0), If(first == 2, 0, first)))
     for emit in effect.emit:
         if emit.kind not in OF_THE_SESSION_BEFORE:
             _sed_emits(d, i, emit)
@@ -102,10 +105,18 @@ def _sed_emits(d: Draft, i: int, emit: Emit) -> None:
             _deliver(d, i, emit)
         case "answer":
             d.set(f"s{i}_owed", d[f"s{i}_owed"] - 1, And(emit.when, d[f"s{i}_owed"] > -1))
+            d.set("misanswered", 1, And(emit.when, _misanswered(d, i, *emit.args)))
         case "faa-radio" | "faa-cpu":
             pass  # FAA frames are outside DTLS: nothing of them stays
         case _:
             raise ValueError(f"no link takes {emit.kind}")
+
+
+def _misanswered(d: Draft, i: int, dev: Term, op: Term) -> Term:
+    """The CPU of SED `i` is told something else than what is: REG-4 is about who asked, and what came of it."""
+    registered = d[f"s{i}_registered"] == 1
+    still_known = And(op == DEREGISTER, d[f"w{i}_registered"] == 1)
+    return Or(dev != i, registered != (op == REGISTER), still_known)
 
 
 def _hello(d: Draft, i: int, emit: Emit) -> None:
@@ -194,9 +205,11 @@ def _deliver(d: Draft, i: int, emit: Emit) -> None:
     d.set("broken", 1, And(emit.when, Not(forged), Or(size != d.layout.scope.records, intact == 0)))
     for j in d.layout.others[i]:
         its = And(emit.when, source == j)
-        d.set(f"sent{j}{i}", d[f"sent{j}{i}"] - 1, And(its, d[f"sent{j}{i}"] > -1))
+        for count in (f"sent{j}{i}", f"due{j}{i}"):
+            if count in d.layout.variables:
+                d.set(count, d[count] - 1, And(its, d[count] > -1))
         if f"s{i}_rec" in d.layout.variables:
-            d.set(f"s{i}_rec", j, And(its, d[f"s{i}_first"] == 1))
+            d.set(f"s{i}_rec", j, And(its, d[f"s{i}_first"] == 2))
 
 
 # --- the SSS ---------------------------------------------------------------------------------------------------------

@@ -8,11 +8,12 @@ from functools import partial
 from types import SimpleNamespace
 from typing import TypeAlias
 
-from model.alphabet import DEREGISTER, EVENTS, REGISTER, Ca
+from model.alphabet import DEREGISTER, EVENTS, PLAINTEXT, REGISTER, Ca
 from model.rules import RULES
 from model.rules.base import Rule
 from model.rules.sss import SSS_EVENTS, SSS_RULES
 from model.state import Mode, Waiting
+from model.state import Step as At
 from model.system.base import Action, Step, Variables
 from model.system.layout import Draft, Guard, Layout, Reply, Then
 from model.system.links import carry_out, carry_out_wire
@@ -205,14 +206,21 @@ def step_of_sss(
 def _watch(d: Draft, i: int, rule: Rule, e: SimpleNamespace) -> None:
     """Monitors: what a property forbids is noted when it happens."""
     before = d.before()
-    mode, peer = before[f"s{i}_mode"], before[f"s{i}_peer"]
-    if rule.id == "FRM-5.drop":
+    mode = before[f"s{i}_mode"]
+    if rule.on in ("cpu-faa", "radio-faa") and rule.id not in ("FRM-5.to-radio", "FRM-5.to-cpu"):
         d.set("faa_lost", 1, mode != Mode.FATAL_ERROR)
     if rule.id in ("DTL-6.give-up", "SES-7.idle", "SES-7.idle-sss"):
         d.set("spurious", 1)
-    if f"s{i}_lost" in d.layout.variables and rule.id not in ("SES-2.write", "SES-9.yield"):
-        over = And(mode == Mode.SENDING_MESSAGE, d[f"s{i}_mode"] != Mode.SENDING_MESSAGE)
-        d.set(f"s{i}_lost", 1, And(over, one_of(peer, *d.layout.scope.seds)))
+    if rule.on == "cpu-send" and (due := f"due{i}{e.to}") in d.layout.variables:
+        d.set(due, d[due] + 1)
+    if rule.on in ("forged", "alert"):
+        plain = True if rule.on == "forged" else e.seq == PLAINTEXT
+        proved = one_of(before[f"s{i}_step"], At.READ, At.LISTEN)
+        d.set("killed", 1, And(plain, proved, d[f"s{i}_step"] == At.NONE))
+    if rule.on == "response":
+        d.set("useless", 1, And(e.usable == 0, d[f"s{i}_registered"] == 1))
+    if rule.id in ("SES-4.malformed", "SES-5.take-malformed"):
+        d.set("kept", 1, d[f"s{i}_registered"] == 1)
     if rule.id == "CRT-7.reject":
         for j in d.layout.others[i]:
             both = And(before[f"s{i}_registered"] == 1, before[f"s{j}_registered"] == 1)

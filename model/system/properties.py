@@ -139,6 +139,14 @@ def _cpu_first(d: Draft, i: int) -> Term:
     return Not(And(unproved, late, Or(d[f"s{i}_aside"] == 1, d[f"s{i}_waiting"] != Waiting.NONE)))
 
 
+def _after_handshake(d: Draft, i: int) -> Term:
+    return one_of(d[f"s{i}_step"], Step.READ, Step.LISTEN)
+
+
+def _wire_timer_armed(d: Draft, i: int) -> Term:
+    return If(d[f"w{i}_step"] == Step.NONE, d[f"w{i}_timer"] == 0, d[f"w{i}_timer"] != 0)
+
+
 def _faa_never_waits(d: Draft) -> Term:
     return And(d["faa_lost"] == 0, each(lambda d, i: d[f"s{i}_waiting"] != Waiting.FAA)(d))
 
@@ -272,6 +280,68 @@ ALWAYS = (
         about=sending,
     ),
     Question(
+        "plaintext-ends-no-session",
+        Kind.ALWAYS,
+        "DTL-7 SES-5",
+        "What needs no key ends no session after its handshake.",
+        zero("killed"),
+        some(_after_handshake),
+    ),
+    Question(
+        "answers-are-true",
+        Kind.ALWAYS,
+        "REG-4 REG-6 CRT-5",
+        "The CPU is told that it is registered exactly when it is, and deregistered only when the SSS agrees.",
+        zero("misanswered"),
+        some(in_mode(Mode.TALKING_TO_SSS)),
+        about=asking,
+    ),
+    Question(
+        "credentials-work",
+        Kind.ALWAYS,
+        "CRT-5",
+        "A runtime set comes into force only if it is usable.",
+        zero("useless"),
+        some(registered),
+        about=lambda layout: "unusable" in layout.scope.faults and asking(layout),
+    ),
+    Question(
+        "any-request-discards",
+        Kind.ALWAYS,
+        "CRT-4",
+        "A malformed request discards the runtime set, too.",
+        zero("kept"),
+        some(registered),
+        about=lambda layout: "malformed" in layout.scope.faults and asking(layout),
+    ),
+    Question(
+        "sss-timers-armed",
+        Kind.ALWAYS,
+        "DTL-6 SES-7",
+        "At the SSS, too, a timer is armed exactly while a session runs.",
+        each(_wire_timer_armed),
+        some(lambda d, i: d[f"w{i}_step"] != Step.NONE),
+        about=asking,
+    ),
+    Question(
+        "sss-serves-its-devices",
+        Kind.ALWAYS,
+        "CRT-8 CRT-7",
+        "Nobody completes a handshake with the SSS on a wire but the device that the wire belongs to.",
+        zero("impostor"),
+        some(lambda d, i: And(d[f"w{i}_step"] == Step.ACCEPT, d[f"w{i}_handshake"] == 2)),
+        about=lambda layout: asking(layout) and layout.scope.forging and layout.scope.wires,
+    ),
+    Question(
+        "removed-stays-out",
+        Kind.ALWAYS,
+        "CRT-8",
+        "A device that was removed is not registered.",
+        lambda d: And(*(And(d[f"s{i}_registered"] == 0, d[f"w{i}_registered"] == 0) for i in d.layout.scope.removed)),
+        lambda d: Or(*(d[f"w{i}_step"] == Step.ACCEPT for i in d.layout.scope.removed)),
+        about=lambda layout: bool(layout.scope.removed),
+    ),
+    Question(
         "right-certificate-set",
         Kind.ALWAYS,
         "CRT-2 CRT-3 CRT-4",
@@ -287,8 +357,7 @@ ALWAYS = (
 
 
 def _all_delivered(d: Draft) -> Term:
-    lost = each(lambda d, i: d[f"s{i}_lost"] == 0)(d)
-    return Or(Not(rest(d)), And(*(d[name] == 0 for name in _under_way(d.layout)), lost))
+    return Or(Not(rest(d)), And(*(d[name] == 0 for name in d.layout.variables if name.startswith("due"))))
 
 
 def _all_sent(d: Draft) -> Term:

@@ -53,8 +53,8 @@ class Scope:
     """Whether what it makes up reaches the SEDs by the radio, and the SSS by their wires."""
     owns: tuple[Ca, ...] = ()
     """Whose certificates the adversary's own device has, in its own name; their keys too."""
-    removed: bool = False
-    """Whether the adversary's device was removed from the deployment (CRT-8)."""
+    removed: tuple[int, ...] = ()
+    """The SEDs that were removed from the deployment (CRT-8)."""
     boots: int = 0
     restarts: int = 0
     """Power cycles per SED; restarts of the SSS."""

@@ -22,6 +22,9 @@ SIZES = {
     "pair": (563, 1_041, 36),
     "unregistered-pair": (70, 95, 18),
     "ring": (1_052, 1_854, 36),
+    "chain": (108, 158, 18),
+    "two-to-one": (107, 162, 18),
+    "removed-device": (2_736, 6_098, 34),
     "absent": (67, 80, 20),
     "lossy": (351, 499, 26),
     "one-loss": (200, 310, 22),
@@ -36,7 +39,7 @@ SIZES = {
     "oversize": (10, 10, 8),
     "radio": (6_288_319, 50_828_238, 122),
     "unregistered-device": (1_249_606, 9_369_709, 73),
-    "wire": (1_299_537, 5_984_043, 147),
+    "wire": (1_299_537, 6_128_967, 147),
     "power-cycles": (1_423_963, 4_496_698, 171),
 }
 """States, transitions and depth, hardened. Every property holds in each of them."""
