@@ -20,7 +20,7 @@ def test_what_a_scope_does_not_use_is_no_variable() -> None:
     assert {"s3_todo", "s3_aside", "s3_op", "s3_rsp", "w3_step", "s4_f5", "sent34"} <= silent
     assert not {"s4_todo", "s4_aside", "s4_op", "s4_rsp", "w4_step", "s3_f5", "sent43"} & silent
     assert {"s3_mode", "s4_mode", *FALSE_ALARMS} - {"faa_lost"} <= silent
-    assert set(FALSE_ALARMS) & names(sends={3: (4,)}) == set(FALSE_ALARMS) - OF_FAA - OF_REQUESTS
+    assert set(FALSE_ALARMS) & names(sends={3: (4,)}, asks={}) == set(FALSE_ALARMS) - OF_FAA - OF_REQUESTS
 
 
 OF_FAA, OF_REQUESTS = {"faa_lost"}, {"locked", "useless", "kept", "misanswered", "impostor"}
