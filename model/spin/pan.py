@@ -40,7 +40,8 @@ def compiled(folder: Path, text: str, options: Sequence[str]) -> Path:
         if not shutil.which(program):
             raise SpinError(f"{program} is not installed (Debian: apt install {package})")
     (folder / NAME).write_text(text)
-    _output(folder, "spin", "-a", NAME)
+    # Without -o1 and -o2, variables that nobody reads are no part of SPIN's states, and it counts fewer than there are.
+    _output(folder, "spin", "-a", "-o1", "-o2", NAME)
     # What it prints on success are warnings about generated code.
     _output(folder, "gcc", "-w", *options, "-o", "pan", "pan.c")
     return folder / "pan"

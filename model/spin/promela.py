@@ -31,7 +31,16 @@ INFIX = {
 NEUTRAL: dict[int, Callable[[Term], bool]] = {z3.Z3_OP_AND: z3.is_true, z3.Z3_OP_OR: z3.is_false}
 """Operands that say nothing and are left out."""
 UNARY, ATOM = 6, 7
-TYPES = (("bit", 0, 1), ("byte", 0, 255), ("short", -(2**15), 2**15 - 1), ("int", -(2**31), 2**31 - 1))
+WORDS = """
+accept active assert atomic bit bool break byte c_code c_decl c_expr c_state c_track chan d_step do else empty enabled end
+eval false fi for full get_priority goto hidden if in init inline int len ltl mtype nempty never nfull notrace now np_ od of
+pc_value pid print printf printm priority proctype progress provided return run select set_priority short show skip system
+timeout trace true typedef unless unsigned xr xs
+auto case char const continue default double enum extern float long register restrict signed sizeof static struct switch
+union void volatile while
+"""
+"""Words of Promela, and of C, into which it is turned, that name no variable; an underscore is added to them."""
+RESERVED = frozenset(WORDS.split())
 
 
 class TermError(ValueError):
@@ -77,7 +86,7 @@ def promela(system: System, properties: Sequence[Property]) -> str:
             low, high = _interval(term, ranges)
             if low < ranges[name][0] or high > ranges[name][1]:
                 held[name] = min(low, held[name][0]), max(high, held[name][1])
-                lines.append(f"assert({ranges[name][0]} <= {name} && {name} <= {ranges[name][1]})")
+                lines.append(f"assert({ranges[name][0]} <= {_name(name)} && {_name(name)} <= {ranges[name][1]})")
         says = f"{action.name}{': ' if action.rules else ''}{', '.join(action.rules)}"
         options.append(_option(says, step.guard, lines or ["skip"]))
     asked = questions(system, properties)
@@ -89,7 +98,9 @@ def promela(system: System, properties: Sequence[Property]) -> str:
     if asked:
         lines += ["c_decl {", f"  static char pending[{len(asked)}] = {{ {', '.join('1' for _ in asked)} }};", "};"]
         lines += ["/* Not part of the state: what is asked is reported once. */", ""]
-    lines += [f"{_type(*held[v.name])} {v.name} = {v.init}; /* {v.low} to {v.high} */" for v in system.variables]
+    lines += [
+        f"{_declared(_name(v.name), *held[v.name])} = {v.init}; /* {v.low} to {v.high} */" for v in system.variables
+    ]
     lines += [f"int {_temporary(n)}; /* for values that need each other; 0 between steps */" for n in range(spare)]
     return "\n".join([*lines, "", "active proctype system() {", "end:", "  do", *options, "  od", "}", ""])
 
@@ -101,15 +112,23 @@ def _option(says: str, guard: Term, lines: Sequence[str], once: str = "") -> str
     )
 
 
+def _name(variable: str) -> str:
+    return f"{variable}_" if variable in RESERVED else variable
+
+
 def _temporary(number: int) -> str:
     return f"spare_{number}"
 
 
-def _type(low: int, high: int) -> str:
-    for name, least, most in TYPES:
-        if least <= low and high <= most:
-            return name
-    raise TermError(f"values from {low} to {high} need more than 32 bits")
+def _declared(name: str, low: int, high: int) -> str:
+    """A declaration of the narrowest type: SPIN's states are then smallest, and it is fastest."""
+    if low >= 0 and high < 2**16:
+        return f"unsigned {name} : {max(1, high.bit_length())}"
+    if low >= -(2**15) and high < 2**15:
+        return f"short {name}"
+    if low >= -(2**31) and high < 2**31:
+        return f"int {name}"
+    raise TermError(f"{name} has values from {low} to {high}: more than 32 bits")
 
 
 def _assignments(update: dict[str, Term]) -> tuple[list[str], int]:
@@ -121,13 +140,13 @@ def _assignments(update: dict[str, Term]) -> tuple[list[str], int]:
     while left:
         name = next((n for n in left if not any(n in reads[other] for other in left)), None)
         if name:
-            lines.append(f"{name} = {_text(update[name])}")
+            lines.append(f"{_name(name)} = {_text(update[name])}")
         else:
             name = left[0]
             lines.append(f"{_temporary(len(saved))} = {_text(update[name])}")
             saved.append(name)
         left.remove(name)
-    lines += [f"{name} = {_temporary(n)}; {_temporary(n)} = 0" for n, name in enumerate(saved)]
+    lines += [f"{_name(name)} = {_temporary(n)}; {_temporary(n)} = 0" for n, name in enumerate(saved)]
     return lines, len(saved)
 
 
@@ -137,7 +156,7 @@ def _text(term: Term, binds: int = 0) -> str:
         return str(term).lower() if isinstance(term, bool) else str(int(term))
     match term.decl().kind():
         case z3.Z3_OP_UNINTERPRETED if term.num_args() == 0:
-            return str(term.decl().name())
+            return _name(str(term.decl().name()))
         case z3.Z3_OP_ANUM:
             return str(term.as_long()) if binds <= UNARY else f"({term.as_long()})"
         case z3.Z3_OP_TRUE:

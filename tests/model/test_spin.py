@@ -7,7 +7,7 @@ import pytest
 import z3
 from toys import links, replay, session, shuffle, table
 
-from model.spin import SpinError, TermError, check, promela
+from model.spin import SpinError, TermError, check, compiled, promela
 from model.spin.check import replayed
 from model.system.base import Action, Kind, Property, Step, System, Variable
 from model.system.outcome import Finding
@@ -108,6 +108,12 @@ def test_the_first_state_is_looked_at_too():
     assert (answers[0].property, answers[0].finding, answers[0].path) == ("always", Finding.FALSE, ())
 
 
+def test_variables_that_nobody_reads_make_a_difference_too():
+    ways = [Action(f"go-{n}", "cpu", (), "s", lambda v, n=n: Step(v.at == 0, {"at": 1, "seen": n})) for n in range(3)]
+    system = System("ghost", (Variable("at", 0, 1), Variable("seen", 0, 2)), tuple(ways), ())
+    assert check(system).states == walk(system).states == 4
+
+
 def test_only_what_is_named_is_asked():
     outcome = check(links(), properties=["done", "can-finish"])
     assert [a.property for a in outcome.answers] == ["done"]
@@ -149,6 +155,55 @@ def test_a_value_out_of_its_range_is_an_error(low, high, term):
         check(system)
 
 
+@pytest.mark.parametrize(
+    ("term", "checked"),
+    [
+        (lambda v: v.n, False),
+        (lambda v: v.n == 3, False),
+        (lambda v: If(v.n > 0, v.n, -v.n), True),
+        (lambda v: If(v.n > 0, -1, 3), False),
+        (lambda v: If(v.n > 0, 3, 4), True),
+        (lambda v: If(v.n > 0, -3, 3), True),
+        (lambda v: -1 - v.n, True),
+        (lambda v: v.b - v.b - v.b, False),
+        (lambda v: v.b - 1 - v.b - v.b, True),
+        (lambda v: v.b + 2 + v.b, True),
+        (lambda v: v.b + 1 + v.b, False),
+        (lambda v: 2 * v.b, False),
+        (lambda v: -2 * v.b, False),
+        (lambda v: 4 * v.b, True),
+        (lambda v: v.n * v.n, True),
+        (lambda v: v.b * v.n, False),
+        (lambda v: v.b * (v.n - 1), True),
+        (lambda v: 3 * -v.b, True),
+        (lambda v: 2 - v.n, True),
+        (lambda v: 1 - v.n, False),
+    ],
+)
+def test_only_values_that_may_be_out_of_range_are_asserted(term, checked):
+    step = Action("step", "cpu", (), "s", lambda v: Step(True, {"n": term(v)}))
+    system = System("ranges", (Variable("n", -2, 3), Variable("b", 0, 1)), (step,), ())
+    assert ("assert" in promela(system, ())) == checked
+
+
+@pytest.mark.parametrize(
+    ("guard", "text"),
+    [
+        (lambda v: And(v.n == 1, True), "n == 1"),
+        (lambda v: Or(False, v.n == 1), "n == 1"),
+        (lambda v: Not(And(v.n == v.n, True)), "!(n == n)"),
+        (lambda v: And(z3.BoolVal(True), True), "true"),
+        (lambda v: Or(z3.BoolVal(False), False), "false"),
+        (lambda v: And(v.n == 1, Or(v.n < 2, v.n > 3)), "n == 1 && (n < 2 || n > 3)"),
+        (lambda v: v.n - (v.n - 1) - 1 == 2 * (v.n + 1), "(n - (n - 1)) - 1 == 2 * (n + 1)"),
+    ],
+)
+def test_guards_are_written_with_no_more_than_they_need(guard, text):
+    step = Action("step", "cpu", (), "s", lambda v: Step(guard(v)))
+    written = promela(System("guards", (Variable("n", 0, 3),), (step,), ()), ())
+    assert f"\n       {text} ->\n       skip\n" in written
+
+
 def test_a_path_that_the_rules_do_not_allow_is_an_error():
     system = session()
     names = [a.name for a in system.actions]
@@ -167,10 +222,22 @@ def test_a_missing_program_is_named(program, monkeypatch, tmp_path):
         check(session())
 
 
-def test_what_spin_does_not_take_is_told():
-    keyword = System("keyword", (Variable("do", 0, 1),), (), ())
-    with pytest.raises(SpinError, match="spin failed"):
-        check(keyword)
+def test_variables_may_be_called_like_words_of_promela_and_c():
+    names = ("timeout", "do", "len", "x", "register")
+    swapped = dict(zip(names, (*names[1:], names[0]), strict=True))
+    up = [
+        Action(f"up-{n}", "cpu", (), "s", lambda v, n=n: Step(getattr(v, n) < 2, {n: getattr(v, n) + 1}))
+        for n in names[:2]
+    ]
+    swap = Action("swap", "cpu", (), "s", lambda v: Step(True, {a: getattr(v, b) for a, b in swapped.items()}))
+    over = Action("over", "cpu", (), "s", lambda v: Step(v.len == 1, {"len": v.x + v.len - v.x}))
+    system = System("words", tuple(Variable(n, 0, 2) for n in names), (*up, swap, over), ())
+    assert check(system).states == walk(system).states > 100
+
+
+def test_what_spin_does_not_take_is_told(tmp_path):
+    with pytest.raises(SpinError, match=r"spin failed:\n.*syntax error"):
+        compiled(tmp_path, "no model", ())
 
 
 def test_terms_without_a_counterpart_are_refused():
