@@ -32,12 +32,12 @@ NEUTRAL: dict[int, Callable[[Term], bool]] = {z3.Z3_OP_AND: z3.is_true, z3.Z3_OP
 """Operands that say nothing and are left out."""
 UNARY, ATOM = 6, 7
 WORDS = """
-accept active assert atomic bit bool break byte c_code c_decl c_expr c_state c_track chan d_step do else empty enabled end
-eval false fi for full get_priority goto hidden if in init inline int len ltl mtype nempty never nfull notrace now np_ od of
-pc_value pid print printf printm priority proctype progress provided return run select set_priority short show skip system
-timeout trace true typedef unless unsigned xr xs
-auto case char const continue default double enum extern float long register restrict signed sizeof static struct switch
-union void volatile while
+accept active assert atomic bit bool break byte c_code c_decl c_expr c_state c_track chan d_step do else empty enabled
+end eval false fi for full get_priority goto hidden if in init inline int len ltl mtype nempty never nfull notrace now
+np_ od of pc_value pid print printf printm priority proctype progress provided return run select set_priority short
+show skip system timeout trace true typedef unless unsigned xr xs
+auto case char const continue default double enum extern float long register restrict signed sizeof static struct
+switch union void volatile while
 """
 """Words of Promela, and of C, into which it is turned, that name no variable; an underscore is added to them."""
 RESERVED = frozenset(WORDS.split())
