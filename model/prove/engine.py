@@ -57,7 +57,8 @@ def prove(
             raise
     answers = [_answer(induction, p, begin + timeout_s) for p in wanted]
     answers += [_of_lemma(induction, lemma) for lemma in lemmas]
-    largest = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    # with processes of its own, this one may have been large for other reasons
+    largest = resource.getrusage(resource.RUSAGE_CHILDREN if jobs > 1 else resource.RUSAGE_SELF).ru_maxrss
     return Outcome(
         system=system.name,
         engine="prove",

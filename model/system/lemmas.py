@@ -143,6 +143,12 @@ def _shown(layout: Layout, v: Variables, i: int) -> Term:
     return one_of(d[f"s{i}_f5ca"], Ca.PROVISIONING, Ca.RUNTIME)
 
 
+def _turned_away(layout: Layout, v: Variables, i: int) -> Term:
+    d = layout.draft(v)
+    never_served = And(d[f"w{i}_step"] != Step.LISTEN, d[f"s{i}_rsp"] == Reply.NONE)
+    return never_served if i in layout.scope.removed else True
+
+
 _LEMMAS: tuple[tuple[str, str, str, Holds], ...] = (
     (
         "shape",
@@ -232,6 +238,15 @@ _LEMMAS: tuple[tuple[str, str, str, Holds], ...] = (
 )
 
 
+_REMOVED = (
+    "turned-away",
+    "CRT-8",
+    "The SSS rejects the certificate of a removed device, so no handshake with it completes and it gets no response.",
+    _turned_away,
+)
+"""For scopes that have removed devices."""
+
+
 def lemmas_of(layout: Layout) -> tuple[Lemma, ...]:
     """The lemmas for the systems of a layout; none where no device takes part."""
     if layout.scope.of != "devices":
@@ -240,4 +255,5 @@ def lemmas_of(layout: Layout) -> tuple[Lemma, ...]:
     def every(holds: Holds) -> Callable[[Variables], Term]:
         return lambda v: And(*(holds(layout, v, i) for i in layout.scope.seds))
 
-    return tuple(Lemma(name, says, every(holds), tuple(needs.split())) for name, needs, says, holds in _LEMMAS)
+    table = (*_LEMMAS, _REMOVED) if layout.scope.removed else _LEMMAS
+    return tuple(Lemma(name, says, every(holds), tuple(needs.split())) for name, needs, says, holds in table)

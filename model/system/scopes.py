@@ -67,6 +67,7 @@ _ALL = (
         sends={3: (4,), 4: (3,)},
         asks={3: (0,), 4: (0,)},
         removed=(3,),
+        engines=("explore", "run", "spin", "prove"),
         properties=("idle-again",),
     ),
     Scope(
