@@ -179,7 +179,8 @@ class _Run:
         """A scope's system, built once, and entered in the report with its properties."""
         if scope.name not in self.systems:
             system = self.systems[scope.name] = scope.build(PROFILES[self.plan.profile])
-            self.report.scopes.append(ScopeResult(scope.name, scope.says, dict(scope.bounds)))
+            exchanged = {"symmetry": "explore counts SEDs that can change places once"} if system.symmetries else {}
+            self.report.scopes.append(ScopeResult(scope.name, scope.says, dict(scope.bounds) | exchanged))
             known = {p.name for p in self.report.properties}
             wanted = self.plan.properties
             self.report.properties += [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from model.profile import Profile
 from model.system.adversary import forgeries
 from model.system.alone import alone
@@ -34,7 +36,25 @@ def build(scope: Scope, profile: Profile) -> System:
     found = [action for source in SOURCES for action in source(makers)]
     whole = System(scope.name, tuple(layout.variables.values()), tuple(found), (), scope.unit)
     possible = tuple(a for a, step in zip(found, whole.symbolic, strict=True) if not _never(step.guard))
-    return System(scope.name, whole.variables, possible, properties_of(layout), scope.unit)
+    return System(scope.name, whole.variables, possible, properties_of(layout), scope.unit, _symmetries(layout))
+
+
+def _symmetries(layout: Layout) -> tuple[dict[str, str], ...]:
+    """Any two SEDs can change places where nothing looks at ids: where each talks to the SSS alone, in the same way.
+
+    With messages between SEDs the lower id goes first (SES-9); with forged hellos, too.
+    """
+    scope = layout.scope
+    if scope.sends or scope.forging or scope.removed or len({scope.asks.get(i) for i in scope.seds}) > 1:
+        return ()
+    return tuple(_exchange(layout, i, j) for i, j in pairwise(scope.seds))
+
+
+def _exchange(layout: Layout, i: int, j: int) -> dict[str, str]:
+    """All variables of SED `i` and its wire for those of SED `j`, and the other way round."""
+    places = {f"s{i}": f"s{j}", f"w{i}": f"w{j}", f"s{j}": f"s{i}", f"w{j}": f"w{i}"}
+    split = {name: name.partition("_") for name in layout.variables}
+    return {name: f"{places[owner]}_{field}" for name, (owner, _, field) in split.items() if owner in places}
 
 
 def _never(guard: object) -> bool:
