@@ -42,6 +42,9 @@ def compiled(folder: Path, text: str, options: Sequence[str]) -> Path:
     (folder / NAME).write_text(text)
     # Without -o1 and -o2, variables that nobody reads are no part of SPIN's states, and it counts fewer than there are.
     _output(folder, "spin", "-a", "-o1", "-o2", NAME)
+    # Eight digits, as SPIN prints them, are too few for counts of large systems.
+    source = folder / "pan.c"
+    source.write_text(source.read_text().replace("%9.8g", "%9.0f"))
     # What it prints on success are warnings about generated code.
     _output(folder, "gcc", "-w", *options, "-o", "pan", "pan.c")
     return folder / "pan"
@@ -70,16 +73,16 @@ def run(pan: Path, arguments: Sequence[str], progress: Callable[[int, int], None
     text = "".join(lines)
 
     def figure(pattern: str) -> float:
-        found = re.search(pattern, text)
+        found = re.search(pattern, text, re.MULTILINE)
         if not found:
             raise SpinError(f"pan did not finish its report (exit status {process.returncode}):\n{text[-4000:]}")
         return float(found[1])
 
     reports = int(figure(r"errors: (\d+)"))
     return Run(
-        states=int(figure(r"(\d+) states, stored")),
+        states=int(figure(r"^\s*(\d+) states, stored")),
         # The first state counts as one of pan's transitions, and so does every report.
-        transitions=int(figure(r"(\d+) transitions")) - 1 - reports,
+        transitions=int(figure(r"^\s*(\d+) transitions")) - 1 - reports,
         depth=int(figure(r"depth reached (\d+)")),
         reports=reports,
         seconds=figure(r"elapsed time ([\d.e+]+) seconds"),

@@ -1,13 +1,14 @@
 """SPIN, run for real: it counts and answers as the run reading does, and the text that it reads is right."""
 
 import random
+import re
 from dataclasses import replace
 
 import pytest
 import z3
 from toys import links, replay, session, shuffle, table
 
-from model.spin import SpinError, TermError, check, compiled, promela
+from model.spin import SpinError, TermError, check, compiled, promela, run
 from model.spin.check import replayed
 from model.system.base import Action, Kind, Property, Step, System, Variable
 from model.system.outcome import Finding
@@ -130,6 +131,12 @@ def test_a_deep_system_and_its_progress():
     assert told[-1] == (20_000, 20_000)  # SPIN rounds the first to three digits
 
 
+def test_a_depth_first_search_that_is_cut_off_is_not_whole(tmp_path):
+    pan = compiled(tmp_path, promela(session(), ()), ("-O0", "-DSAFETY"))
+    assert (run(pan, []).whole, run(pan, []).states) == (True, 245)
+    assert not run(pan, ["-m20"]).whole
+
+
 def up(v):
     return Step(v.n < 20_000, {"n": v.n + 1})
 
@@ -238,6 +245,27 @@ def test_variables_may_be_called_like_words_of_promela_and_c():
 def test_what_spin_does_not_take_is_told(tmp_path):
     with pytest.raises(SpinError, match=r"spin failed:\n.*syntax error"):
         compiled(tmp_path, "no model", ())
+
+
+def test_counts_have_all_their_digits(tmp_path):
+    """A system with more than 10^8 transitions takes too long here: so the format that pan prints them in."""
+    pan = compiled(tmp_path, promela(session(), ()), ("-O0", "-DSAFETY", "-DBFS"))
+    printed = re.findall(r'printf\("(%[^"]*) (?:states, stored|transitions)', (tmp_path / "pan.c").read_text())
+    assert set(printed) == {"%9.0f"}
+    assert run(pan, []).states == 245
+
+
+@pytest.mark.parametrize("line", ["1.9427367e+08 transitions (= stored+matched)", ""])
+def test_a_report_that_cannot_be_read_is_an_error(line, tmp_path):
+    report = ("State-vector 20 byte, depth reached 5, errors: 0", "   12 states, stored", line)
+    rest = ("  1.0 total actual memory usage", "pan: elapsed time 0 seconds")
+    pan = tmp_path / "pan"
+    pan.write_text("#!/bin/sh\ncat <<END\n" + "\n".join([*report, *rest]) + "\nEND\n")
+    pan.chmod(0o755)
+    with pytest.raises(SpinError, match="did not finish its report"):
+        run(pan, [])
+    pan.write_text(pan.read_text().replace(line or "\n\n", "\n 34 transitions\n", 1))
+    assert run(pan, []).transitions == 33
 
 
 def test_terms_without_a_counterpart_are_refused():
