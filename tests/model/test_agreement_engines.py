@@ -4,6 +4,8 @@
 evaluates those terms. SPIN reads the same terms as Promela; it counts the same states in `test_spin.py`.
 """
 
+from dataclasses import replace
+
 import pytest
 import z3
 from toys import links, session, shuffle
@@ -122,3 +124,9 @@ def test_small_systems(system):
 @pytest.mark.parametrize(("profile", "name"), SCOPES_WHOLE)
 def test_scopes(profile, name):
     assert compare(build(SCOPES[name], PROFILES[profile])) > 1
+
+
+def test_a_hundred_thousand_states():
+    """A scope with free links and an adversary, whole; the longest test of all, about two minutes."""
+    scope = replace(SCOPES["radio"], messages=1, sends={3: (4,)})
+    assert compare(build(scope, HARDENED)) == 104_762
