@@ -31,7 +31,8 @@ from model.system.base import System
 from model.system.outcome import Answer, Finding, Outcome
 from model.terms import Term, symbolic
 
-DEFAULT_ENGINES = ("explore", "prove")
+DEFAULT_ENGINES = {"hardened": ("explore", "prove"), "historic": ("explore",)}
+"""The lemmas are about the hardened profile; what is false of the historic one is found by looking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def make_plan(
     chosen = chosen or [scope for scope in backend.scopes.values() if scope.standard]
     if properties:
         chosen = [s for s in chosen if {p.name for p in s.build(PROFILES[profile]).properties} & set(properties)]
-    tasks = [(s, e) for s in chosen for e in dict.fromkeys(engines or DEFAULT_ENGINES) if e in s.engines]
+    tasks = [(s, e) for s in chosen for e in dict.fromkeys(engines or DEFAULT_ENGINES[profile]) if e in s.engines]
     whole = not scopes and not properties
     return Plan(
         profile,

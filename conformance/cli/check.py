@@ -72,7 +72,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="append",
         default=[],
         choices=ENGINES,
-        help="look with this engine (repeatable; default: explore and prove)",
+        help="look with this engine (repeatable; default: explore and, for the hardened profile, prove)",
     )
     parser.add_argument("-j", "--jobs", type=int, metavar="N", help="processor cores to use (default: all)")
     parser.add_argument("--memory", metavar="SIZE", help="memory at most, such as 500M or 4G (default: what is free)")
