@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from conformance.capture import write_capture
 from conformance.case import TRACE_VERSION, Outcome, run_case, unstarted
-from conformance.pcapng import write_capture
 from conformance.purpose import BadPurpose, Purpose, load_purposes, parse
 from conformance.results import CaseResult, Report
 from conformance.targets.base import HarnessError, Target
@@ -69,7 +69,7 @@ class Job:
         if outcome.trace:
             result.trace, result.capture = f"{self.purpose.id}.jsonl", f"{self.purpose.id}.pcapng"
             (self.out / result.trace).write_text(outcome.trace, "utf-8")
-            write_capture(self.out / result.capture, outcome.frames, outcome.secrets)
+            write_capture(self.out / result.capture, outcome.frames, outcome.secrets, outcome.context)
         return result
 
     def command(self) -> str:

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from conformance.capture import CapturedFrame, Context
 from conformance.cast import Cast
 from conformance.faults import Fault
 from conformance.judge import Diverged, Judge
 from conformance.lab import Lab
-from conformance.pcapng import CapturedFrame
 from conformance.purpose import Purpose
 from conformance.results import CaseResult, Divergence
 from conformance.targets.base import HarnessError, IutFault, Target
@@ -46,6 +46,7 @@ class Outcome:
     trace: str
     frames: list[CapturedFrame] = field(default_factory=list)
     secrets: list[tuple[bytes, bytes]] = field(default_factory=list)
+    context: Context | None = None
 
 
 class Case:
@@ -64,6 +65,8 @@ class Case:
         self._payloads = 0
         self._boots = 0
         """Power cycles and restarts so far: each has randomness of its own."""
+        self._booted: list[int] = []
+        """When the IUT was powered up, virtual milliseconds."""
         self._sent: list[tuple[int, int, bytes]] = []
         """Messages that CPUs gave: from, to, payload."""
 
@@ -101,10 +104,11 @@ class Case:
             ladder=self.lab.ladder(),
             evidence=evidence,
         )
-        return Outcome(result, self._trace(verdict, reason, divergence), self._capture(), list(self.lab.secrets))
+        trace = self._trace(verdict, reason, divergence)
+        return Outcome(result, trace, self._capture(), list(self.lab.secrets), self._context())
 
     def _play(self) -> None:
-        self.lab.boot(self.cast.image())
+        self._power_up()
         for number, step in enumerate(self.purpose.steps):
             try:
                 do = getattr(self, f"_do_{step.kind.replace('-', '_')}")
@@ -116,6 +120,10 @@ class Case:
         left = [f"{_at(self.purpose, d)} {_frame(f)}" for d, frames in self.lab.inbox.items() for f in frames]
         if left:
             raise Unreached(f"At the end a CPU had got something that the purpose does not expect: {', '.join(left)}.")
+
+    def _power_up(self, boots: int = 0) -> None:
+        self._booted.append(self.lab.now)
+        self.lab.boot(self.cast.image(boots))
 
     # --- steps: CPUs
 
@@ -205,7 +213,7 @@ class Case:
         """A power cycle."""
         self._boots += 1
         if by in (0, self.purpose.iut):
-            self.lab.boot(self.cast.image(self._boots))
+            self._power_up(self._boots)
         else:
             self.lab.nodes[by] = self.cast.sed(by, self._boots)
 
@@ -299,7 +307,7 @@ class Case:
         states = [", ".join(s["state"]) for s in self.judge.steps]
         return [
             CapturedFrame(
-                s.time,
+                s.time * 1000,
                 s.link,
                 s.towards,
                 self.purpose.iut,
@@ -311,6 +319,15 @@ class Case:
             for s in self.lab.sightings
             if not (s.towards and s.fate == "lost")
         ]
+
+    def _context(self) -> Context:
+        return Context(
+            virtual=True,
+            profile=self.profile,
+            boots={self.purpose.iut: tuple(ms * 1000 for ms in self._booted)},
+            authorities=self.cast.authorities(),
+            keys={self.purpose.iut: self.cast.identity().provisioning_key},
+        )
 
 
 def request(dev: int, op: int) -> bytes:

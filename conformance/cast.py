@@ -58,11 +58,13 @@ class Cast:
         """The IUT's provisioning image; after a power cycle with a new boot seed (ADV-3)."""
         return self._image(self._purpose.iut, boots)
 
+    def authorities(self) -> dict[str, bytes]:
+        """The two CA certificates by label, DER."""
+        return {"PROVISIONING": self.deployment.authority.certificate, "RUNTIME": self.sss.runtime_ca}
+
     def identity(self) -> Identity:
         """What the judge knows of the IUT."""
-        authorities = Authorities(
-            {"PROVISIONING": self.deployment.authority.certificate, "RUNTIME": self.sss.runtime_ca}
-        )
+        authorities = Authorities(self.authorities())
         own = authorities.classify(self.deployment.credentials(self._purpose.iut).certificate)
         return Identity(self._purpose.iut, authorities, own.public_key or b"")
 

@@ -3,7 +3,7 @@
 --   wireshark -X lua_script:scewl.lua capture.pcapng
 --   tshark -X lua_script:scewl.lua -r capture.pcapng
 --
--- A record (link type USER0) is a pseudo-header of 4 bytes and a frame; conformance/pcapng.py describes both. With the
+-- A record (link type USER0) is a pseudo-header of 4 bytes and a frame; conformance/capture/frame.py describes it. With the
 -- session secrets in the capture, DTLS is decrypted without further settings.
 
 local SSS, FAA = 1, 2

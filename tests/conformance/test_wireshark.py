@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from conformance.capture import CapturedFrame, write_capture
 from conformance.case import Outcome, run_case
-from conformance.pcapng import CapturedFrame, write_capture
 from conformance.purpose import Peer, Purpose, Step
 from conformance.targets.reference import ReferenceTarget
 from model.alphabet import Link

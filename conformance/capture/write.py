@@ -1,16 +1,8 @@
-"""Captures: the frames of a run as a pcapng file that Wireshark opens and, with the session secrets inside, decrypts.
+"""Write captures: pcapng files that Wireshark opens and, with the session secrets inside, decrypts.
 
-Format: draft-ietf-opsawg-pcapng. One interface per link, link type USER0 (147), timestamps in microseconds of *virtual*
-time since the IUT's boot (so a capture begins at 1970-01-01 00:00:00). Each record is a pseudo-header and one frame:
-
-| offset | bytes | field |
-|---|---|---|
-| 0 | 1 | link: 0 radio, 1 SSS wire, 2 CPU bus |
-| 1 | 1 | direction: 0 sent by the controller, 1 towards it |
-| 2 | 2 | SCEWL id of the SED whose controller it is, little endian |
-| 4 | n | the frame, from its magic on |
-
-The same frames give the same bytes: nothing of the host, the user, the time of day or a version is written.
+Format: draft-ietf-opsawg-pcapng. One interface per link, link type USER0 (147), timestamps in microseconds;
+`conformance.capture.frame` describes a record. The same frames give the same bytes: nothing of the host, the user, the
+time of day or a version is written.
 
 Why not Scapy's writer: it writes neither a decryption secrets block nor `if_tsresol`.
 """
@@ -19,13 +11,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from conformance.capture.context import Context
+from conformance.capture.frame import LINKTYPE_USER0, PSEUDO_HEADER, CapturedFrame
 from conformance.files import write_private
 from model.alphabet import HIGHEST_ID, Link
-
-LINKTYPE_USER0 = 147
 
 _SECTION_HEADER, _INTERFACE, _ENHANCED_PACKET, _SECRETS = 0x0A0D0D0A, 1, 6, 10
 _BYTE_ORDER_MAGIC = 0x1A2B3C4D
@@ -36,7 +27,7 @@ _EPB_FLAGS, _INBOUND, _OUTBOUND = 2, 1, 2
 _MICROSECONDS = 6
 """`if_tsresol`: negative power of ten."""
 _MAX_OPTION = 0xFFFF
-_MAX_TIME_MS = 2**64 // 1000 - 1
+_MAX_TIME_US = 2**64 - 1
 
 _INTERFACES = {
     Link.RADIO: ("radio", "UART2, the broadcast medium"),
@@ -45,36 +36,27 @@ _INTERFACES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class CapturedFrame:
-    """One SCEWL frame on one link of one controller."""
-
-    time_ms: int
-    """Virtual milliseconds since the IUT's boot."""
-    link: Link
-    towards: bool
-    """True if it moved towards the controller, False if the controller sent it."""
-    sed: int
-    """SCEWL id of the SED whose controller it is."""
-    frame: bytes
-    """The frame from its magic on, as it was on the link."""
-    comment: str = ""
-    """Shown by Wireshark as the frame's comment; empty for none."""
-
-
-def write_capture(path: Path, frames: Iterable[CapturedFrame], secrets: Iterable[tuple[bytes, bytes]] = ()) -> None:
+def write_capture(
+    path: Path,
+    frames: Iterable[CapturedFrame],
+    secrets: Iterable[tuple[bytes, bytes]] = (),
+    context: Context | None = None,
+) -> None:
     """Write a capture. The file is readable by its owner alone (mode 0600), for it may hold session secrets.
 
     `secrets` are pairs of client random (32 bytes) and master secret (48 bytes), as NSS key logs have them; repeats are
-    dropped.
+    dropped. `context` are public facts about the controllers, which `scewl inspect --judge` reads.
     Raises ValueError for a time, id or secret out of range and OSError if the file cannot be written.
     """
-    write_private(path, b"".join(_blocks(frames, secrets)))
+    write_private(path, b"".join(_blocks(frames, secrets, context)))
 
 
-def _blocks(frames: Iterable[CapturedFrame], secrets: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
+def _blocks(
+    frames: Iterable[CapturedFrame], secrets: Iterable[tuple[bytes, bytes]], context: Context | None
+) -> Iterator[bytes]:
     """All blocks in order. Readers want the secrets before the first frame that needs them."""
-    yield _block(_SECTION_HEADER, struct.pack("<IHHq", _BYTE_ORDER_MAGIC, 1, 0, -1))
+    facts = _option(_OPT_COMMENT, _cut(context.text())) + _option(_OPT_END, b"") if context else b""
+    yield _block(_SECTION_HEADER, struct.pack("<IHHq", _BYTE_ORDER_MAGIC, 1, 0, -1) + facts)
     for link in Link:
         name, description = _INTERFACES[link]
         options = _option(_IF_NAME, name.encode()) + _option(_IF_DESCRIPTION, description.encode())
@@ -87,12 +69,12 @@ def _blocks(frames: Iterable[CapturedFrame], secrets: Iterable[tuple[bytes, byte
 
 
 def _frame_block(frame: CapturedFrame) -> bytes:
-    if not 0 <= frame.time_ms <= _MAX_TIME_MS:
-        raise ValueError(f"time {frame.time_ms} ms is out of range")
+    if not 0 <= frame.time_us <= _MAX_TIME_US:
+        raise ValueError(f"time {frame.time_us} us is out of range")
     if not 0 <= frame.sed <= HIGHEST_ID:
         raise ValueError(f"SED id {frame.sed} is out of range")
-    data = struct.pack("<BBH", frame.link, frame.towards, frame.sed) + frame.frame
-    high, low = divmod(frame.time_ms * 1000, 2**32)
+    data = PSEUDO_HEADER.pack(frame.link, frame.towards, frame.sed) + frame.frame
+    high, low = divmod(frame.time_us, 2**32)
     options = _option(_OPT_COMMENT, _cut(frame.comment)) if frame.comment else b""
     options += _option(_EPB_FLAGS, struct.pack("<I", _INBOUND if frame.towards else _OUTBOUND)) + _option(_OPT_END, b"")
     body = struct.pack("<IIIII", frame.link, high, low, len(data), len(data)) + _padded(data) + options

@@ -1,0 +1,7 @@
+"""Captures: SCEWL frames in pcap and pcapng files, with the secrets and the public facts that inspection needs."""
+
+from conformance.capture.context import Context
+from conformance.capture.frame import LINKTYPE_USER0, CapturedFrame
+from conformance.capture.write import write_capture
+
+__all__ = ["LINKTYPE_USER0", "CapturedFrame", "Context", "write_capture"]

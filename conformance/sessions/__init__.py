@@ -1,0 +1,1 @@
+"""DTLS sessions in a capture, as an onlooker sees them: reassembly, flights, retransmissions, epochs, decryption."""
