@@ -13,7 +13,7 @@ from conformance.capture import CapturedFrame, Context
 from conformance.cast import Cast
 from conformance.faults import Fault
 from conformance.judge import Diverged, Judge
-from conformance.lab import Lab
+from conformance.lab import Lab, Sighting
 from conformance.purpose import Purpose
 from conformance.results import CaseResult, Divergence
 from conformance.targets.base import HarnessError, IutFault, Target
@@ -304,21 +304,21 @@ class Case:
         return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
 
     def _capture(self) -> list[CapturedFrame]:
-        states = [", ".join(s["state"]) for s in self.judge.steps]
         return [
-            CapturedFrame(
-                s.time * 1000,
-                s.link,
-                s.towards,
-                self.purpose.iut,
-                s.data,
-                f"step {s.step}: {s.label}"
-                + ("" if s.fate == "delivered" else f" ({s.fate})")
-                + (f"; {states[s.step]}" if s.step < len(states) else ""),
-            )
+            CapturedFrame(s.time * 1000, s.link, s.towards, self.purpose.iut, s.data, self._comment(s))
             for s in self.lab.sightings
             if not (s.towards and s.fate == "lost")
         ]
+
+    def _comment(self, sighting: Sighting) -> str:
+        """What Wireshark shows beside a frame: step, content, fate, the rules taken, the states after it."""
+        parts = [f"step {sighting.step}: {sighting.label}"]
+        if sighting.fate != "delivered":
+            parts[0] += f" ({sighting.fate})"
+        if sighting.step < len(self.judge.steps):
+            step = self.judge.steps[sighting.step]
+            parts += [f"rules: {', '.join(step['rules']) or 'none'}", " or ".join(step["state"])]
+        return "; ".join(parts)
 
     def _context(self) -> Context:
         return Context(
