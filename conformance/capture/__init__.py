@@ -2,6 +2,16 @@
 
 from conformance.capture.context import Context
 from conformance.capture.frame import LINKTYPE_USER0, CapturedFrame
+from conformance.capture.read import Entry, KeyLogText, Problem, read_capture
 from conformance.capture.write import write_capture
 
-__all__ = ["LINKTYPE_USER0", "CapturedFrame", "Context", "write_capture"]
+__all__ = [
+    "LINKTYPE_USER0",
+    "CapturedFrame",
+    "Context",
+    "Entry",
+    "KeyLogText",
+    "Problem",
+    "read_capture",
+    "write_capture",
+]

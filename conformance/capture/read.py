@@ -1,0 +1,427 @@
+"""Read captures: pcap and pcapng, damaged ones too, as a stream.
+
+Formats: draft-ietf-opsawg-pcap and -pcapng; `conformance.capture.frame` describes a record. Both byte orders, any
+resolution of time, several sections, gzip'd files, pipes. What does not fit comes as a `Problem` in its place, and
+reading goes on where the next block can be found. Memory is bounded: one block at a time, with a window of less than
+1 MB behind it.
+
+Why not Scapy's reader: one wrong block length ends it without a word (of 100,000 frames it then gives those before
+it), it knows neither offsets nor comments nor secrets of a section, and it is four times slower when it tells times.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from conformance.capture.context import Context
+from conformance.capture.frame import LINKTYPE_USER0, PSEUDO_HEADER, CapturedFrame
+from conformance.capture.stream import Window
+from model.alphabet import Link
+
+MAX_BLOCK: Final = 1 << 20
+"""Bytes of a block or record that is read; a larger one is a problem."""
+MAX_INTERFACES: Final = 1024
+"""Interfaces of a section that are remembered."""
+
+_SECTION_HEADER, _INTERFACE, _OBSOLETE_PACKET, _SIMPLE_PACKET = 0x0A0D0D0A, 1, 2, 3
+_ENHANCED_PACKET, _SECRETS = 6, 10
+_KINDS: Final = frozenset({_SECTION_HEADER, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0xBAD, 0x40000BAD})
+"""Block types that a search for the next block believes in."""
+_SECTION_START: Final = b"\x0a\x0d\x0d\x0a"
+_BYTE_ORDER_MAGIC: Final = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
+_TLS_KEY_LOG: Final = 0x544C534B
+_OPT_COMMENT, _IF_TSRESOL, _IF_TSOFFSET = 1, 9, 14
+_PCAP_MAGIC: Final = {
+    b"\xd4\xc3\xb2\xa1": ("<", 1),
+    b"\xa1\xb2\xc3\xd4": (">", 1),
+    b"\x4d\x3c\xb2\xa1": ("<", 1000),
+    b"\xa1\xb2\x3c\x4d": (">", 1000),
+}
+"""Byte order, and units of the fraction of a second to a microsecond."""
+_PCAP_HEADER, _PCAP_RECORD = 24, 16
+_MAX_TIME_US: Final = 2**64 - 1
+_LINKS: Final = tuple(Link)
+_LINK_TYPES: Final = {0: "NULL", 1: "ETHERNET", 101: "RAW", 113: "LINUX_SLL", 195: "IEEE802_15_4", 276: "LINUX_SLL2"}
+"""Names of link types that one meets by mistake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something in a capture that does not fit."""
+
+    offset: int
+    """Where in the file (in its content, if it is gzip'd), bytes."""
+    number: int
+    """Number of the record that it concerns; 0 if it is about none."""
+    what: str
+    """The matter, in a sentence without a full stop."""
+    fatal: bool = False
+    """Whether nothing of the file can be read: it is no capture, or not one of SCEWL."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLogText:
+    """The TLS key log in a decryption secrets block. Its text form shows no secret."""
+
+    offset: int
+    text: str
+
+    def __repr__(self) -> str:
+        return f"KeyLogText(offset={self.offset}, {len(self.text)} characters)"
+
+
+Entry = CapturedFrame | Problem | KeyLogText | Context
+
+
+def read_capture(source: Path | str | BinaryIO, *, max_block: int = MAX_BLOCK) -> Iterator[Entry]:
+    """The entries of a capture in the order of the file; `-` is standard input. Raises OSError while it is iterated.
+
+    Frames are numbered as Wireshark numbers them: every packet record counts, also those that give no frame.
+    Entries come as soon as they are whole, so a growing pipe can be followed.
+    """
+    if not isinstance(source, (str, Path)):
+        yield from _entries(source, max_block)
+    elif str(source) == "-":
+        yield from _entries(sys.stdin.buffer, max_block)
+    else:
+        with Path(source).open("rb") as stream:
+            yield from _entries(stream, max_block)
+
+
+def _entries(stream: BinaryIO, max_block: int) -> Iterator[Entry]:
+    window = Window(stream)
+    window.need(4)
+    magic = window.data[:4]
+    if magic == _SECTION_START:
+        yield from _Pcapng(window, max_block).entries()
+    elif magic in _PCAP_MAGIC:
+        yield from _pcap(window, *_PCAP_MAGIC[magic], max_block)
+    elif magic or not window.damage:
+        begins = f"begins with {magic.hex(' ')}: neither pcap nor pcapng" if magic else "is empty"
+        yield Problem(0, 0, f"the file {begins}", fatal=True)
+    if window.damage:
+        yield Problem(window.offset, 0, window.damage, fatal=not magic)
+
+
+def _other_link_type(link_type: int) -> str:
+    name = f" ({_LINK_TYPES[link_type]})" if link_type in _LINK_TYPES else ""
+    return f"link type {link_type}{name}, not USER0 ({LINKTYPE_USER0})"
+
+
+def _frame(
+    data: bytes, time_us: int, number: int, offset: int, length: int, comment: str = ""
+) -> Iterator[CapturedFrame | Problem]:
+    """The frame in a packet record's data; `length` is what the record says that it had on the wire."""
+    if len(data) < 4:
+        yield Problem(offset, number, f"a record of {len(data)} bytes, too short for the pseudo-header of 4")
+        return
+    link, direction, sed = PSEUDO_HEADER.unpack_from(data)
+    if link > 2 or direction > 1:
+        what = f"link {link}; there are 0, 1 and 2" if link > 2 else f"direction {direction}; there are 0 and 1"
+        yield Problem(offset, number, f"a pseudo-header with {what}")
+        return
+    if length != len(data):
+        yield Problem(offset, number, f"the record has {len(data)} of {length} bytes")
+    if not 0 <= time_us <= _MAX_TIME_US:
+        yield Problem(offset, number, f"a time of {time_us} us, out of range; taken as 0")
+        time_us = 0
+    yield CapturedFrame(time_us, _LINKS[link], direction == 1, sed, data[4:], comment, number, offset)
+
+
+# --- pcap
+
+
+def _pcap(window: Window, order: str, per_us: int, max_block: int) -> Iterator[Entry]:
+    if not window.need(_PCAP_HEADER):
+        yield Problem(0, 0, f"a pcap header of {window.left} of {_PCAP_HEADER} bytes", fatal=True)
+        return
+    major, minor, link_type = struct.unpack_from(order + "HH12xI", window.data, 4)
+    if (major, minor) != (2, 4):
+        yield Problem(4, 0, f"pcap version {major}.{minor}; read as 2.4")
+    if link_type & 0xFFFF != LINKTYPE_USER0:
+        yield Problem(20, 0, _other_link_type(link_type & 0xFFFF), fatal=True)
+        return
+    window.position = _PCAP_HEADER
+    header = struct.Struct(order + "IIII")
+    number = 0
+    while window.need(_PCAP_RECORD):
+        offset = window.offset
+        seconds, fraction, captured, length = header.unpack_from(window.data, window.position)
+        number += 1
+        if captured > max_block:
+            skipped = _next_pcap_record(window, header)
+            yield Problem(
+                offset, number, f"a record of {captured} bytes, above {max_block}; {_skipped(skipped, window)}"
+            )
+            continue
+        if not window.need(_PCAP_RECORD + captured):
+            yield Problem(
+                offset, number, f"the file ends within a record: {window.left - _PCAP_RECORD} of {captured} bytes"
+            )
+            return
+        start = window.position + _PCAP_RECORD
+        window.position = start + captured
+        time_us = seconds * 1_000_000 + fraction // per_us
+        yield from _frame(window.data[start : window.position], time_us, number, offset, length)
+    if window.left:
+        yield Problem(
+            window.offset, 0, f"the file ends within a record's header: {window.left} of {_PCAP_RECORD} bytes"
+        )
+
+
+def _next_pcap_record(window: Window, header: struct.Struct) -> int:
+    """Move to the next record that holds exactly one SCEWL frame; return how many bytes were skipped."""
+    begin = window.offset
+    window.position += 1
+    ahead = _PCAP_RECORD + PSEUDO_HEADER.size
+    while window.need(ahead + 8):
+        at = window.data.find(b"SC", window.position + ahead)
+        if at < 0:
+            window.position = len(window.data) - ahead - 1
+            if not window.need(window.left + 1):
+                break
+            continue
+        window.position = at - ahead
+        if window.need(ahead + 8):
+            at = window.position + ahead
+            _, _, captured, length = header.unpack_from(window.data, window.position)
+            size = int.from_bytes(window.data[at + 6 : at + 8], "little")
+            if captured == length == PSEUDO_HEADER.size + 8 + size:
+                return window.offset - begin
+        window.position += 1
+    window.position = len(window.data)
+    return window.offset - begin
+
+
+def _skipped(skipped: int, window: Window) -> str:
+    """What a search came to."""
+    return f"skipped {skipped} bytes to " + ("the next one" if window.left else "the end of the file")
+
+
+# --- pcapng
+
+
+@dataclass(frozen=True, slots=True)
+class _Interface:
+    """An interface description block, as far as it matters."""
+
+    wanted: bool
+    """Whether its link type is ours."""
+    snap: int
+    units: int
+    """Units of its time stamps to a second."""
+    offset_us: int
+
+    def time_us(self, stamp: int) -> int:
+        if self.units == 1_000_000:
+            return stamp + self.offset_us
+        return stamp * 1_000_000 // self.units + self.offset_us
+
+
+class _Pcapng:
+    """Reads pcapng, block by block."""
+
+    def __init__(self, window: Window, max_block: int) -> None:
+        self._window = window
+        self._max = max_block
+        self._number = 0
+        self._time = 0
+        """The latest time, which a simple packet block takes over: it has none of its own."""
+        self._order = "<"
+        self._interfaces: list[_Interface] = []
+
+    def entries(self) -> Iterator[Entry]:
+        window = self._window
+        while window.need(12):
+            data, start = window.data, window.position
+            if data[start : start + 4] == _SECTION_START:
+                order = _BYTE_ORDER_MAGIC.get(data[start + 8 : start + 12])
+                if order is None:
+                    if window.offset == 0:
+                        yield Problem(8, 0, "a section header without its byte-order magic: not pcapng", fatal=True)
+                        return
+                    yield self._search("a section header without its byte-order magic")
+                    continue
+                self._order = order
+            kind, length = struct.unpack_from(self._order + "II", data, start)
+            if length % 4 or length < 12:
+                yield self._search(f"a block length of {length}, which cannot be")
+            elif length > self._max:
+                yield self._search(f"a block of {length} bytes, above {self._max}")
+            elif not window.need(length):
+                yield self._search(f"the file ends within a block: {window.left} of {length} bytes")
+            else:
+                start, end = window.position, window.position + length
+                data = window.data
+                if data[end - 4 : end] != data[start + 4 : start + 8]:
+                    trailer = struct.unpack_from(self._order + "I", data, end - 4)[0]
+                    yield self._search(f"a block whose lengths differ: {length} before it, {trailer} behind it")
+                    continue
+                offset = window.offset
+                window.position = end
+                yield from self._block(kind, data, start + 8, end - 4, offset)
+        if window.left:
+            yield Problem(window.offset, 0, f"{window.left} bytes at the end are too few for a block")
+
+    def _search(self, what: str) -> Problem:
+        """Go to the next block that is plausible: of a known type, its two lengths equal. Tell what was wrong."""
+        window, begin = self._window, self._window.offset
+        window.position += 1
+        while window.need(12):
+            found = _PLAUSIBLE[self._order].search(window.data, window.position, len(window.data) - 8)
+            if found is None:
+                window.position = len(window.data) - 11
+                if not window.need(12):
+                    break
+                continue
+            window.position = found.start()
+            if self._plausible():
+                break
+            window.position += 1
+        else:
+            window.position = len(window.data)
+        return Problem(begin, 0, f"{what}; {_skipped(window.offset - begin, window)}")
+
+    def _plausible(self) -> bool:
+        window = self._window
+        order: str | None = self._order
+        if window.data.startswith(_SECTION_START, window.position):
+            order = _BYTE_ORDER_MAGIC.get(window.data[window.position + 8 : window.position + 12])
+        if order is None:
+            return False
+        length: int = struct.unpack_from(order + "I", window.data, window.position + 4)[0]
+        if length % 4 or not 12 <= length <= self._max or not window.need(length):
+            return False
+        start, end = window.position, window.position + length
+        return window.data[end - 4 : end] == window.data[start + 4 : start + 8]
+
+    def _block(self, kind: int, data: bytes, start: int, end: int, offset: int) -> Iterator[Entry]:
+        """One block's body is `data[start:end]`; `offset` is where the block begins in the file."""
+        reader = _READERS.get(kind)
+        if reader is not None:  # names, statistics, journals and custom blocks say nothing that matters here
+            yield from reader(self, data, start, end, offset)
+
+    def _section(self, data: bytes, start: int, end: int, offset: int) -> Iterator[Entry]:
+        self._interfaces = []
+        if end - start < 16:
+            yield Problem(offset, 0, f"a section header of {end - start} of 16 bytes")
+            return
+        major, minor = struct.unpack_from(self._order + "HH", data, start + 4)
+        if major != 1:
+            yield Problem(offset, 0, f"pcapng version {major}.{minor}; read as 1.0")
+        for code, value in self._options(data, start + 16, end):
+            if code == _OPT_COMMENT and (context := Context.parse(value.decode(errors="replace"))) is not None:
+                yield context
+
+    def _interface(self, data: bytes, start: int, end: int, offset: int) -> Iterator[Entry]:
+        if end - start < 8:
+            yield Problem(offset, 0, f"an interface description of {end - start} of 8 bytes")
+            return
+        if len(self._interfaces) >= MAX_INTERFACES:
+            yield Problem(offset, 0, f"more than {MAX_INTERFACES} interfaces in a section")
+            return
+        link_type, snap = struct.unpack_from(self._order + "H2xI", data, start)
+        units, offset_s = 1_000_000, 0
+        for code, value in self._options(data, start + 8, end):
+            if code == _IF_TSRESOL and len(value) == 1:
+                units = 2 ** (value[0] & 0x7F) if value[0] & 0x80 else 10 ** value[0]
+            elif code == _IF_TSOFFSET and len(value) == 8:
+                (offset_s,) = struct.unpack(self._order + "q", value)
+        if link_type != LINKTYPE_USER0:
+            number = len(self._interfaces)
+            yield Problem(offset, 0, f"interface {number} has {_other_link_type(link_type)}; its records are not read")
+        self._interfaces.append(_Interface(link_type == LINKTYPE_USER0, snap, units, offset_s * 1_000_000))
+
+    def _secrets(self, data: bytes, start: int, end: int, offset: int) -> Iterator[Entry]:
+        if end - start < 8:
+            yield Problem(offset, 0, f"a decryption secrets block of {end - start} of 8 bytes")
+            return
+        kind, length = struct.unpack_from(self._order + "II", data, start)
+        if length > end - start - 8:
+            yield Problem(offset, 0, f"decryption secrets of {length} bytes in a block with room for {end - start - 8}")
+        elif kind == _TLS_KEY_LOG:
+            yield KeyLogText(offset, data[start + 8 : start + 8 + length].decode("ascii", errors="replace"))
+
+    def _enhanced(self, data: bytes, start: int, end: int, offset: int) -> Iterator[Entry]:
+        self._number += 1
+        if end - start < 20:
+            yield Problem(offset, self._number, f"an enhanced packet block of {end - start} of 20 bytes")
+            return
+        index, high, low, captured, length = struct.unpack_from(self._order + "IIIII", data, start)
+        yield from self._packet(index, high << 32 | low, captured, length, data, start + 20, end, offset)
+
+    def _obsolete(self, data: bytes, start: int, end: int, offset: int) -> Iterator[Entry]:
+        self._number += 1
+        if end - start < 20:
+            yield Problem(offset, self._number, f"a packet block of {end - start} of 20 bytes")
+            return
+        index, high, low, captured, length = struct.unpack_from(self._order + "H2xIIII", data, start)
+        yield from self._packet(index, high << 32 | low, captured, length, data, start + 20, end, offset)
+
+    def _simple(self, data: bytes, start: int, end: int, offset: int) -> Iterator[Entry]:
+        self._number += 1
+        if end - start < 4:
+            yield Problem(offset, self._number, f"a simple packet block of {end - start} of 4 bytes")
+            return
+        (length,) = struct.unpack_from(self._order + "I", data, start)
+        snap = self._interfaces[0].snap if self._interfaces else 0
+        captured = min(length, snap or length, end - start - 4)
+        yield from self._packet(0, None, captured, length, data, start + 4, end, offset)
+
+    def _packet(
+        self, index: int, stamp: int | None, captured: int, length: int, data: bytes, start: int, end: int, offset: int
+    ) -> Iterator[Entry]:
+        if index >= len(self._interfaces):
+            yield Problem(offset, self._number, f"a record of interface {index}, which is not described")
+            return
+        interface = self._interfaces[index]
+        if not interface.wanted:
+            return
+        if captured > end - start:
+            yield Problem(offset, self._number, f"a record of {captured} bytes in a block with room for {end - start}")
+            return
+        if stamp is not None:
+            self._time = interface.time_us(stamp)
+        stop = start + captured
+        comment = ""
+        if (after := stop + -captured % 4) < end and stamp is not None:
+            comment = "\n".join(
+                value.decode(errors="replace")
+                for code, value in self._options(data, after, end)
+                if code == _OPT_COMMENT
+            )
+        yield from _frame(data[start:stop], self._time, self._number, offset, length, comment)
+
+    def _options(self, data: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """Code and value of each option that fits; the end of options, or one that does not fit, ends them."""
+        header = self._order + "HH"
+        while start + 4 <= end:
+            code, length = struct.unpack_from(header, data, start)
+            start += 4
+            if code == 0 or start + length > end:
+                return
+            yield code, data[start : start + length]
+            start += length + -length % 4
+
+
+_READERS: Final = {
+    _SECTION_HEADER: _Pcapng._section,
+    _INTERFACE: _Pcapng._interface,
+    _OBSOLETE_PACKET: _Pcapng._obsolete,
+    _SIMPLE_PACKET: _Pcapng._simple,
+    _ENHANCED_PACKET: _Pcapng._enhanced,
+    _SECRETS: _Pcapng._secrets,
+}
+
+
+def _plausible_starts(order: str) -> re.Pattern[bytes]:
+    return re.compile(b"|".join(re.escape(struct.pack(order + "I", kind)) for kind in sorted(_KINDS)), re.DOTALL)
+
+
+_PLAUSIBLE: Final = {order: _plausible_starts(order) for order in "<>"}
