@@ -52,6 +52,8 @@ class Ladder:
 
     lanes: tuple[str, ...]
     rungs: tuple[Rung, ...]
+    counted: str = "step"
+    """What the `step` of its frames is the number of."""
 
 
 def lay_out(frames: Sequence[LadderFrame], iut: int) -> Ladder:
@@ -219,7 +221,7 @@ def svg_ladder(ladder: Ladder, *, mark: int | None = None, title: str = "Ladder"
     y = _HEAD
     for rung, label, height in zip(ladder.rungs, labels, heights, strict=True):
         y += height
-        parts.append(_rung_svg(rung, label, y - 6, gap))
+        parts.append(_rung_svg(rung, label, y - 6, gap, ladder.counted))
     parts.append("</svg>")
     return "".join(parts)
 
@@ -255,7 +257,7 @@ def _text(x: int, y: int, text: str, tag: str = "") -> str:
     return f'<text x="{x}" y="{y}" text-anchor="middle">{escape(text)}{after}</text>'
 
 
-def _rung_svg(rung: Rung, label: list[tuple[str, str]], y: int, gap: int) -> str:
+def _rung_svg(rung: Rung, label: list[tuple[str, str]], y: int, gap: int, counted: str) -> str:
     frame = rung.frame
     start, end = _lane_x(rung.start, gap), _lane_x(rung.end, gap)
     way = 1 if end >= start else -1
@@ -263,7 +265,7 @@ def _rung_svg(rung: Rung, label: list[tuple[str, str]], y: int, gap: int) -> str
     head = end - 4 * way
     if rung.lost:
         head = start + (end - start) * 6 // 10
-    tip = f"{seconds(frame.time)} s, step {frame.step}, {frame.link}: {frame.label}, {frame.size} B"
+    tip = f"{seconds(frame.time)} s, {counted} {frame.step}, {frame.link}: {frame.label}, {frame.size} B"
     parts = [f'<g class="rung {escape(frame.fate)} on-{escape(frame.link)}"><title>{escape(tip)}</title>']
     if rung.first:
         parts.append(f'<text class="time" x="{_TIME - 10}" y="{y + 4}" text-anchor="end">{seconds(frame.time)}</text>')

@@ -7,6 +7,7 @@
 -- session secrets in the capture, DTLS is decrypted without further settings.
 
 local SSS, FAA = 1, 2
+local CPU = 2 -- the link
 local HEADER, PSEUDO = 8, 4
 local LINKS = { [0] = "radio", [1] = "SSS wire", [2] = "CPU bus" }
 
@@ -21,12 +22,50 @@ local field = {
   source = ProtoField.uint16("scewl.source", "Source", base.DEC),
   length = ProtoField.uint16("scewl.length", "Length", base.DEC),
   payload = ProtoField.bytes("scewl.payload", "Payload"),
+  dev = ProtoField.uint16("scewl.registration.dev", "Device", base.DEC),
+  op = ProtoField.int16("scewl.registration.op", "Operation", base.DEC,
+    { [0] = "register", [1] = "deregister", [-1] = "refused" }),
+  ca_length = ProtoField.uint16("scewl.registration.ca_length", "Length of the CA certificate", base.DEC),
+  certificate_length = ProtoField.uint16("scewl.registration.certificate_length", "Length of the certificate", base.DEC),
+  key_length = ProtoField.uint16("scewl.registration.key_length", "Length of the private key", base.DEC),
 }
 scewl.fields = field
 local malformed = ProtoExpert.new("scewl.malformed", "Not a whole SCEWL frame", expert.group.MALFORMED, expert.severity.ERROR)
 scewl.experts = { malformed }
 
 local dtls = Dissector.get("dtls")
+local data = Dissector.get("data")
+
+-- What the SED and the SSS say inside DTLS, and the CPU and its controller in the clear (protocol page, section 6). A response may
+-- span several records; only one that is whole in its record is taken apart.
+local OPS = { [0] = "register", [1] = "deregister", [-1] = "refused" }
+local REQUEST, RESPONSE = 4, 10
+
+local function registration(buffer, tree, name)
+  local size = buffer:len()
+  local whole = size == REQUEST
+  if size >= RESPONSE then
+    whole = size == RESPONSE + buffer(4, 2):le_uint() + buffer(6, 2):le_uint() + buffer(8, 2):le_uint()
+  end
+  if not whole then return end
+  local op = buffer(2, 2):le_int()
+  local inner = tree:add(scewl, buffer(), string.format("SCEWL %s: %s, device %d", name, OPS[op] or op, buffer(0, 2):le_uint()))
+  inner:add_le(field.dev, buffer(0, 2))
+  inner:add_le(field.op, buffer(2, 2))
+  if size >= RESPONSE then
+    inner:add_le(field.ca_length, buffer(4, 2))
+    inner:add_le(field.certificate_length, buffer(6, 2))
+    inner:add_le(field.key_length, buffer(8, 2))
+  end
+end
+
+-- A heuristic of DTLS, so that DTLS's own fields stay what they are without it. The ports are SCEWL ids.
+scewl:register_heuristic("dtls", function(buffer, pinfo, root)
+  if pinfo.src_port ~= SSS and pinfo.dst_port ~= SSS then return false end
+  registration(buffer, root, pinfo.src_port == SSS and "response" or "request")
+  data:call(buffer, pinfo, root)
+  return true
+end)
 
 local function party(id)
   return ({ [0] = "broadcast", [SSS] = "SSS", [FAA] = "FAA" })[id] or ("SED " .. id)
@@ -66,8 +105,12 @@ function scewl.dissector(buffer, pinfo, root)
   if length > 0 and link < 2 and source ~= FAA and target ~= FAA then
     pinfo.src_port, pinfo.dst_port = source, target
     dtls:call(frame(HEADER):tvb(), pinfo, root)
+    pinfo.cols.info:prepend((LINKS[link] or "?") .. ": ")
   elseif length > 0 then
     tree:add(field.payload, frame(HEADER))
+    if link == CPU and length == REQUEST and (source == SSS or target == SSS) then
+      registration(frame(HEADER):tvb(), tree, target == SSS and "request" or "answer")
+    end
   end
   return buffer:len()
 end
