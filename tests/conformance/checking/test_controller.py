@@ -7,7 +7,7 @@ import pytest
 from conformance.checking import controller
 from conformance.checking.backend import Scope, load
 from conformance.checking.controller import describe_controller, graph_of
-from conformance.checking.results import CheckReport
+from conformance.checking.results import BoundRow, CheckReport
 from model.profile import HARDENED
 from model.system.base import Action, Step, System, Variable
 from model.walk import Graph
@@ -48,15 +48,33 @@ def test_how_long_a_session_lasts(report: CheckReport) -> None:
         assert row.milliseconds in (None, sum(step.elapsed for step in row.path.steps))
 
 
-def test_how_long_things_wait_in_the_real_controller() -> None:
+@pytest.fixture(scope="module")
+def rows() -> dict[tuple[str, str], BoundRow]:
+    """What is measured of the real controller, by profile and what."""
+    picture = describe_controller([load().scopes["controller"]], {"controller": 1}, "hardened", lambda tick: None)
+    return {(row.profile, row.what): row for row in picture.bounds}
+
+
+def test_how_long_sessions_of_the_real_controller_last(rows: dict[tuple[str, str], BoundRow]) -> None:
+    """SES-7: 165 s for each flight of ours, 60 s for each authenticated record (there are 3) and 60 s of silence.
+
+    Who prolongs a session acts a millisecond before each deadline.
+    """
+    found = {what: row.milliseconds for (profile, what), row in rows.items() if profile == "hardened"}
+    assert found["one session as sender"] == 2 * 164_999 + 165_000
+    assert found["one session as receiver"] == 164_999 + 3 * 59_999 + 60_000
+    assert found["one session with the SSS"] == 3 * 164_999 + 3 * 59_999 + 60_000
+    historic = [row.milliseconds for (profile, what), row in rows.items() if (profile, what[:3]) == ("historic", "one")]
+    assert historic == [None] * 3  # no timer after the handshake
+
+
+def test_how_long_things_wait_in_the_real_controller(rows: dict[tuple[str, str], BoundRow]) -> None:
     """ADV-1 gives an unproved peer 7 s while a CPU frame waits; peers that prove themselves may come again and again.
 
     A path that never ends by their doing returns to where it was, by a yield and a proof.
     """
-    picture = describe_controller([load().scopes["controller"]], {"controller": 1}, "hardened", lambda tick: None)
-    rows = {(row.profile, row.what.removeprefix("the wait of a ")): row for row in picture.bounds}
-    found = {key: row.milliseconds for key, row in rows.items() if not key[1].startswith("one session")}
-    assert found == {
+    waits = {(p, what.removeprefix("the wait of a ")): row for (p, what), row in rows.items() if "wait" in what}
+    assert {key: row.milliseconds for key, row in waits.items()} == {
         ("hardened", "CPU frame"): None,
         ("hardened", "CPU frame for an unproved peer"): 7_000,
         ("hardened", "message put aside"): 246_996,
@@ -64,8 +82,8 @@ def test_how_long_things_wait_in_the_real_controller() -> None:
         ("historic", "CPU frame for an unproved peer"): None,
     }
     note = "authenticated lower peers can starve it; from one's proof to the next it lasts 1,071.993 s at most"
-    assert {key: row.note for key, row in rows.items() if row.note} == {("hardened", "CPU frame"): note}
-    path = rows["hardened", "CPU frame"].path
+    assert {key: row.note for key, row in waits.items() if row.note} == {("hardened", "CPU frame"): note}
+    path = waits["hardened", "CPU frame"].path
     assert path is not None and path.loop is not None
     assert {"SES-9.yield", "SES-3.finish"} <= {rule for step in path.steps[path.loop + 1 :] for rule in step.rules}
 
