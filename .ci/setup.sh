@@ -85,6 +85,7 @@ missing_packages() {
     have cppcheck || echo cppcheck
     have tshark || echo tshark
     have openssl || echo openssl
+    have gnutls-cli || echo gnutls-bin
     have git || echo git
     # Ubuntu's own package is a snap, which a container cannot run.
     [[ $distribution == ubuntu ]] || have_browser || echo chromium
