@@ -25,7 +25,8 @@ class ContentType(IntEnum):
     APPLICATION_DATA = 23
 
 
-_TYPES: Final = frozenset(ContentType)
+_TYPES: Final = {kind.value: kind for kind in ContentType}
+_VERSIONS: Final = frozenset({DTLS_1_0, DTLS_1_2})
 
 
 class AlertCode(IntEnum):
@@ -122,30 +123,28 @@ def parse_datagram(data: bytes) -> list[Record | Malformed]:
     such a header is no ground for trusting its length field. An empty datagram has no records.
     """
     found: list[Record | Malformed] = []
-    position = 0
-    while position < len(data):
-        rest = data[position:]
-        record = _record(rest)
-        found.append(record)
-        if isinstance(record, Malformed):
+    position, end = 0, len(data)
+    while position < end:
+        start = position + HEADER.size
+        if start > end:
+            found.append(Malformed(data[position:], "shorter than a record header"))
             break
-        position += HEADER.size + len(record.fragment)
+        kind, version, epoch, high, low, length = HEADER.unpack_from(data, position)
+        why = ""
+        if kind not in _TYPES:
+            why = f"no content type {kind}"
+        elif version not in _VERSIONS:
+            why = f"no DTLS version {version:#06x}"
+        elif length > MAX_FRAGMENT:
+            why = f"fragment of {length} bytes, above {MAX_FRAGMENT}"
+        elif length > end - start:
+            why = f"{end - start} of {length} bytes of a fragment"
+        if why:
+            found.append(Malformed(data[position:], why))
+            break
+        position = start + length
+        found.append(Record(_TYPES[kind], version, epoch, high << 32 | low, data[start:position]))
     return found
-
-
-def _record(data: bytes) -> Record | Malformed:
-    if len(data) < HEADER.size:
-        return Malformed(data, "shorter than a record header")
-    kind, version, epoch, high, low, length = HEADER.unpack_from(data)
-    if kind not in _TYPES:
-        return Malformed(data, f"no content type {kind}")
-    if version not in (DTLS_1_0, DTLS_1_2):
-        return Malformed(data, f"no DTLS version {version:#06x}")
-    if length > MAX_FRAGMENT:
-        return Malformed(data, f"fragment of {length} bytes, above {MAX_FRAGMENT}")
-    if len(data) - HEADER.size < length:
-        return Malformed(data, f"{len(data) - HEADER.size} of {length} bytes of a fragment")
-    return Record(ContentType(kind), version, epoch, high << 32 | low, data[HEADER.size : HEADER.size + length])
 
 
 def parse_alert(plaintext: bytes) -> Alert | Malformed:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import string
+import struct
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,6 +27,7 @@ TAG: Final = 16
 """Bytes of tag that a sealed fragment ends with."""
 OVERHEAD: Final = EXPLICIT_NONCE + TAG
 _IMPLICIT_NONCE: Final = 4
+_ADDITIONAL: Final = struct.Struct(">QBHH")
 VERIFY_DATA: Final = 12
 """Bytes of a Finished message."""
 
@@ -137,12 +139,22 @@ class SessionKeys:
 
         No record of another epoch does: the epoch is part of what is authenticated, and other epochs have other keys.
         """
-        if len(record.fragment) < OVERHEAD:
+        return self.open_fragment(
+            record.content_type, record.version, record.epoch, record.seq, record.fragment, from_client
+        )
+
+    def open_fragment(
+        self, content_type: int, version: int, epoch: int, seq: int, fragment: bytes, from_client: bool
+    ) -> bytes | None:
+        """The same for a record's fields."""
+        length = len(fragment) - OVERHEAD
+        if length < 0:
             return None
         side = self._client if from_client else self._server
-        nonce = side.implicit_nonce + record.fragment[:EXPLICIT_NONCE]
+        # Epoch and number, type, version, plaintext length (RFC 5246, 6.2.3.3; RFC 6347, 4.1.2.1).
+        data = _ADDITIONAL.pack(epoch << 48 | seq, content_type, version, length)
         try:
-            return side.aead.decrypt(nonce, record.fragment[EXPLICIT_NONCE:], _additional_data(record))
+            return side.aead.decrypt(side.implicit_nonce + fragment[:EXPLICIT_NONCE], fragment[EXPLICIT_NONCE:], data)
         except InvalidTag:
             return None
 
@@ -155,15 +167,3 @@ class SessionKeys:
         label = b"client finished" if from_client else b"server finished"
         digest = hashlib.new(self.suite.hash_name, transcript).digest()
         return prf(self.suite.hash_name, self._master, label, digest, VERIFY_DATA)
-
-
-def _additional_data(record: Record) -> bytes:
-    """Epoch and sequence number, type, version, plaintext length (RFC 5246, 6.2.3.3; RFC 6347, 4.1.2.1)."""
-    numbers = record.epoch << 48 | record.seq
-    length = len(record.fragment) - OVERHEAD
-    return (
-        numbers.to_bytes(8, "big")
-        + bytes([record.content_type])
-        + record.version.to_bytes(2, "big")
-        + length.to_bytes(2, "big")
-    )

@@ -1,0 +1,231 @@
+"""Which session is a datagram of? And the table of sessions.
+
+The evidence, in this order: a ClientHello's random; a secret that opens a record; handshake bytes that are known, or
+that only one role sends; record numbers that continue; the session that spoke last.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from conformance.capture.frame import CapturedFrame
+from conformance.sessions.secrets import Secrets
+from conformance.sessions.session import Session
+from conformance.wire.frames import Frame
+from conformance.wire.handshake import Fragment, HandshakeType, parse_fragments
+from conformance.wire.records import ContentType, Malformed, Record
+
+MAX_SESSIONS: Final = 512
+"""Sessions that are remembered."""
+MAX_OF_PAIR: Final = 8
+"""Sessions that are remembered of one pair of devices at one tap."""
+_RANDOM: Final = slice(2, 34)
+"""Of a ClientHello or ServerHello."""
+
+_BY_CLIENT: Final = frozenset(
+    {HandshakeType.CLIENT_HELLO, HandshakeType.CLIENT_KEY_EXCHANGE, HandshakeType.CERTIFICATE_VERIFY}
+)
+_BY_SERVER: Final = frozenset(
+    {
+        HandshakeType.HELLO_REQUEST,
+        HandshakeType.HELLO_VERIFY_REQUEST,
+        HandshakeType.SERVER_HELLO,
+        HandshakeType.NEW_SESSION_TICKET,
+        HandshakeType.SERVER_KEY_EXCHANGE,
+        HandshakeType.CERTIFICATE_REQUEST,
+        HandshakeType.SERVER_HELLO_DONE,
+    }
+)
+
+Pair = tuple[int, int, int, int]
+"""SED and link of the tap, and the two ids, the lower first."""
+
+
+@dataclass(slots=True)
+class Found:
+    """The session of a datagram, None if it is of none."""
+
+    session: Session | None = None
+    opened: dict[int, bytes] = field(default_factory=dict)
+    """Plaintexts by index of record, of those that were opened on the way."""
+    notes: list[str] = field(default_factory=list)
+
+
+class Attribution:
+    """The sessions of a capture, and whose a datagram is."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
+        self.sessions: OrderedDict[int, Session] = OrderedDict()
+        """By number, the one longest silent first."""
+        self._pairs: dict[Pair, list[Session]] = {}
+        """Sessions of a pair, the one that spoke last at the end."""
+        self._count = 0
+
+    def find(self, captured: CapturedFrame, frame: Frame, parsed: Iterable[Record | Malformed]) -> Found:
+        """The session; begins a new one where the datagram does."""
+        a, b = frame.source, frame.target
+        pair = (captured.sed, int(captured.link), a, b) if a < b else (captured.sed, int(captured.link), b, a)
+        found = Found()
+        known = self._pairs.get(pair, [])
+        weak: Record | None = None
+        session: Session | None = None
+        for index, entry in enumerate(parsed):
+            if isinstance(entry, Malformed):
+                break
+            if entry.epoch:
+                session = self._by_secret(known, frame.source, entry, index, found)
+                if session is None and weak is None:
+                    weak = entry
+            elif entry.content_type is ContentType.HANDSHAKE:
+                first = parse_fragments(entry.fragment)[0]
+                if isinstance(first, Fragment):
+                    session = self._by_handshake(pair, known, frame, first, found)
+            elif weak is None:
+                weak = entry
+            if session is not None:
+                break
+        if session is None and weak is not None:
+            session = self._by_number(known, frame.source, weak)
+            if session is None and any(isinstance(e, Record) and e.epoch for e in parsed):
+                session = self._late(pair, found)
+        if session is not None:
+            self._touch(session)
+        found.session = session
+        return found
+
+    # --- evidence
+
+    def _by_secret(self, known: list[Session], source: int, record: Record, index: int, found: Found) -> Session | None:
+        for session in reversed(known):
+            keys = session.keys or session.find_keys(self._secrets)
+            if keys is None or not session.client:
+                continue
+            plaintext = keys.open_fragment(
+                record.content_type,
+                record.version,
+                record.epoch,
+                record.seq,
+                record.fragment,
+                source == session.client,
+            )
+            if plaintext is not None:
+                found.opened[index] = plaintext
+                return session
+        return None
+
+    def _by_handshake(
+        self, pair: Pair, known: list[Session], frame: Frame, fragment: Fragment, found: Found
+    ) -> Session:
+        kind, source, target = fragment.type, frame.source, frame.target
+        if kind is HandshakeType.CLIENT_HELLO and fragment.offset == 0 and len(fragment.body) >= _RANDOM.stop:
+            return self._by_client_hello(pair, known, frame, fragment, found)
+        client, server = 0, 0
+        if kind in _BY_CLIENT:
+            client, server = source, target
+        elif kind in _BY_SERVER:
+            client, server = target, source
+        fitting = [s for s in known if not client or not s.client or s.client == client]
+        session = _most_likely(fitting, source, fragment) if fitting else self._late(pair, found)
+        if client and not session.client:
+            session.set_roles(client, server)
+        if kind is HandshakeType.SERVER_HELLO and fragment.offset == 0 and len(fragment.body) >= _RANDOM.stop:
+            return self._by_server_hello(pair, fitting, session, fragment, found)
+        return session
+
+    def _by_client_hello(
+        self, pair: Pair, known: list[Session], frame: Frame, fragment: Fragment, found: Found
+    ) -> Session:
+        random = fragment.body[_RANDOM]
+        same = [s for s in known if s.client == frame.source and s.client_random == random]
+        if same:
+            # A server may have begun anew with an old hello: what was said already belongs where it was said.
+            return next((s for s in same if s.sides[frame.source].flow.knows(fragment)), same[-1])
+        other = next(
+            (s for s in reversed(known) if s.client == frame.target and not s.server_random and s.client_random), None
+        )
+        session = self._begin(pair, frame.source, frame.target, random)
+        if other is not None:
+            found.notes.append(f"glare: session {other.number} has no answer yet")
+        return session
+
+    def _by_server_hello(
+        self, pair: Pair, fitting: list[Session], session: Session, fragment: Fragment, found: Found
+    ) -> Session:
+        """A ServerHello with another random for the same ClientHello begins a session of its own."""
+        random = fragment.body[_RANDOM]
+        if not session.server_random or session.server_random == random:
+            return session
+        for other in fitting:
+            if other.client == session.client and other.server_random == random:
+                return other
+        fresh = next((s for s in reversed(fitting) if s.client == session.client and not s.server_random), None)
+        if fresh is not None:
+            return fresh
+        begun = self._begin(pair, session.client, session.server, session.client_random)
+        for hello in session.sides[session.client].flow.messages:
+            if hello.type is HandshakeType.CLIENT_HELLO:
+                begun.sides[session.client].flow.adopt(hello, session.sides[session.client].flow)
+        found.notes.append(f"another ServerHello for the ClientHello of session {session.number}")
+        return begun
+
+    def _by_number(self, known: list[Session], source: int, record: Record) -> Session | None:
+        """The session in which the record's number continues the sender's; else the one that spoke last."""
+        epoch, seq = record.epoch, record.seq
+        possible = [s for s in known if not epoch or s.late or s.server_random] or known
+        if epoch:  # what the keys of a session did not open is rather of one whose keys are not known
+            possible = [s for s in possible if s.keys is None] or possible
+        for session in reversed(possible):
+            side = session.sides[source]
+            expected = side.expected.get(epoch, 0 if epoch and side.change_cipher_spec else None)
+            if expected == seq:
+                return session
+        return possible[-1] if possible else None
+
+    # --- the table
+
+    def _late(self, pair: Pair, found: Found) -> Session:
+        session = self._begin(pair, 0, 0, b"")
+        found.notes.append(f"session {session.number} began before the capture")
+        return session
+
+    def _begin(self, pair: Pair, client: int, server: int, random: bytes) -> Session:
+        self._count += 1
+        session = Session(self._count, pair, client, server, random)
+        self.sessions[session.number] = session
+        of_pair = self._pairs.setdefault(pair, [])
+        of_pair.append(session)
+        if len(of_pair) > MAX_OF_PAIR:
+            self._forget(of_pair[0])
+        elif len(self.sessions) > MAX_SESSIONS:
+            self._forget(next(iter(self.sessions.values())))
+        return session
+
+    def _forget(self, session: Session) -> None:
+        del self.sessions[session.number]
+        of_pair = self._pairs[session.pair]
+        of_pair.remove(session)
+        if not of_pair:
+            del self._pairs[session.pair]
+
+    def _touch(self, session: Session) -> None:
+        self.sessions.move_to_end(session.number)
+        of_pair = self._pairs[session.pair]
+        if of_pair[-1] is not session:
+            of_pair.remove(session)
+            of_pair.append(session)
+
+
+def _most_likely(fitting: list[Session], source: int, fragment: Fragment) -> Session:
+    """The session that has these bytes already, or waits for this message; else the one that spoke last."""
+    for session in reversed(fitting):
+        if session.sides[source].flow.knows(fragment):
+            return session
+    for session in reversed(fitting):
+        expected = session.sides[source].flow.next_seq
+        if expected is not None and expected <= fragment.message_seq:
+            return session
+    return fitting[-1]
