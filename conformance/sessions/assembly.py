@@ -7,6 +7,7 @@ can be named, whole messages included.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 from conformance.wire.handshake import Fragment, HandshakeType, Message
@@ -20,6 +21,14 @@ MAX_PIECES: Final = 512
 MAX_AHEAD: Final = 16
 """Messages beyond the next one that a flow holds."""
 _HELLOS: Final = frozenset({HandshakeType.CLIENT_HELLO, HandshakeType.SERVER_HELLO})
+
+
+class Standing(Enum):
+    """How a fragment stands to a flow."""
+
+    KNOWN = "all of its bytes came before"
+    NEW = "some of its bytes did not"
+    FOREIGN = "other bytes came before in its place"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,18 @@ class _Gathering:
             self.body = bytearray(fragment.length)
             self.pieces = []
             self.missing = fragment.length
+
+    def standing(self, fragment: Fragment) -> Standing:
+        """How a fragment of this type and length stands to it."""
+        begin, end = fragment.offset, fragment.offset + len(fragment.body)
+        covered = 0
+        for start, stop, _ in self.pieces:
+            low, high = max(start, begin), min(stop, end)
+            if low < high:
+                if self.body[low:high] != fragment.body[low - begin : high - begin]:
+                    return Standing.FOREIGN
+                covered += high - low
+        return Standing.KNOWN if covered == end - begin else Standing.NEW
 
     def add(self, fragment: Fragment, number: int) -> Placed:
         """Take a fragment of this type and length."""
@@ -99,17 +120,16 @@ class Flow:
         """Whether a message other than a hello came out."""
         self._bytes = self._pieces = 0
 
-    def knows(self, fragment: Fragment) -> bool:
-        """Whether it agrees with what is held of its message, and something is."""
+    def standing(self, fragment: Fragment) -> Standing:
+        """How a fragment stands to what is held, without taking it."""
         held = self._held.get(fragment.message_seq)
-        if held is None or held.type != fragment.type or len(held.body) != fragment.length:
-            return fragment.body in self._verify if fragment.type is HandshakeType.HELLO_VERIFY_REQUEST else False
-        begin = fragment.offset
-        return all(
-            held.body[max(s, begin) : e] == fragment.body[max(s, begin) - begin : max(e - begin, 0)]
-            for s, e, _ in held.pieces
-            if s < begin + len(fragment.body) and e > begin
-        )
+        if fragment.type is HandshakeType.HELLO_VERIFY_REQUEST:
+            return Standing.KNOWN if fragment.body in self._verify else Standing.NEW
+        if held is None:
+            return Standing.NEW
+        if held.type != fragment.type or len(held.body) != fragment.length:
+            return Standing.FOREIGN
+        return held.standing(fragment)
 
     def feed(self, fragment: Fragment, number: int) -> Placed:
         """Take a fragment from frame `number`."""

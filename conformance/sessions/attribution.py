@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from conformance.capture.frame import CapturedFrame
+from conformance.sessions.assembly import Standing
 from conformance.sessions.secrets import Secrets
 from conformance.sessions.session import Session
 from conformance.wire.frames import Frame
@@ -39,6 +40,16 @@ _BY_SERVER: Final = frozenset(
         HandshakeType.SERVER_HELLO_DONE,
     }
 )
+
+_ALIKE: Final = frozenset(
+    {
+        HandshakeType.HELLO_REQUEST,
+        HandshakeType.CERTIFICATE,
+        HandshakeType.CERTIFICATE_REQUEST,
+        HandshakeType.SERVER_HELLO_DONE,
+    }
+)
+"""Messages that are the same in every session of a device."""
 
 Pair = tuple[int, int, int, int]
 """SED and link of the tap, and the two ids, the lower first."""
@@ -81,9 +92,9 @@ class Attribution:
                 if session is None and weak is None:
                     weak = entry
             elif entry.content_type is ContentType.HANDSHAKE:
-                first = parse_fragments(entry.fragment)[0]
-                if isinstance(first, Fragment):
-                    session = self._by_handshake(pair, known, frame, first, found)
+                content = _content(parsed)
+                if content:
+                    session = self._by_handshake(pair, known, frame, content, found)
             elif weak is None:
                 weak = entry
             if session is not None:
@@ -118,18 +129,29 @@ class Attribution:
         return None
 
     def _by_handshake(
-        self, pair: Pair, known: list[Session], frame: Frame, fragment: Fragment, found: Found
+        self, pair: Pair, known: list[Session], frame: Frame, content: list[tuple[Record, Fragment]], found: Found
     ) -> Session:
-        kind, source, target = fragment.type, frame.source, frame.target
+        """`content` are the fragments in plaintext of the datagram, each with its record; there is one."""
+        fragment = content[0][1]
+        kind = fragment.type
         if kind is HandshakeType.CLIENT_HELLO and fragment.offset == 0 and len(fragment.body) >= _RANDOM.stop:
             return self._by_client_hello(pair, known, frame, fragment, found)
+        kinds = {f.type for _, f in content}
         client, server = 0, 0
-        if kind in _BY_CLIENT:
-            client, server = source, target
-        elif kind in _BY_SERVER:
-            client, server = target, source
+        if kinds & _BY_CLIENT:
+            client, server = frame.source, frame.target
+        elif kinds & _BY_SERVER:
+            client, server = frame.target, frame.source
         fitting = [s for s in known if not client or not s.client or s.client == client]
-        session = _most_likely(fitting, source, fragment) if fitting else self._late(pair, found)
+        if not fitting:
+            session = self._late(pair, found)
+        elif len(fitting) == 1:
+            session = fitting[0]
+        elif kind is HandshakeType.HELLO_VERIFY_REQUEST:  # whose cookie may be that of an earlier session
+            session = next((s for s in reversed(fitting) if not s.server_random), fitting[-1])
+        else:
+            ranked = [(_likelihood(s, frame.source, content), n) for n, s in enumerate(fitting)]
+            session = fitting[max(ranked)[1]]
         if client and not session.client:
             session.set_roles(client, server)
         if kind is HandshakeType.SERVER_HELLO and fragment.offset == 0 and len(fragment.body) >= _RANDOM.stop:
@@ -143,7 +165,8 @@ class Attribution:
         same = [s for s in known if s.client == frame.source and s.client_random == random]
         if same:
             # A server may have begun anew with an old hello: what was said already belongs where it was said.
-            return next((s for s in same if s.sides[frame.source].flow.knows(fragment)), same[-1])
+            flows = ((s, s.sides[frame.source].flow) for s in same)
+            return next((s for s, flow in flows if flow.standing(fragment) is Standing.KNOWN), same[-1])
         other = next(
             (s for s in reversed(known) if s.client == frame.target and not s.server_random and s.client_random), None
         )
@@ -219,13 +242,27 @@ class Attribution:
             of_pair.append(session)
 
 
-def _most_likely(fitting: list[Session], source: int, fragment: Fragment) -> Session:
-    """The session that has these bytes already, or waits for this message; else the one that spoke last."""
-    for session in reversed(fitting):
-        if session.sides[source].flow.knows(fragment):
-            return session
-    for session in reversed(fitting):
-        expected = session.sides[source].flow.next_seq
-        if expected is not None and expected <= fragment.message_seq:
-            return session
-    return fitting[-1]
+def _content(parsed: Iterable[Record | Malformed]) -> list[tuple[Record, Fragment]]:
+    """The fragments in a datagram's records of epoch 0."""
+    return [
+        (entry, fragment)
+        for entry in parsed
+        if isinstance(entry, Record) and not entry.epoch and entry.content_type is ContentType.HANDSHAKE
+        for fragment in parse_fragments(entry.fragment)
+        if isinstance(fragment, Fragment)
+    ]
+
+
+def _likelihood(session: Session, source: int, content: list[tuple[Record, Fragment]]) -> tuple[bool, ...]:
+    """How well a datagram fits a session, the strongest evidence first; ties go to the session that spoke last."""
+    side = session.sides[source]
+    standings = [(fragment.type, side.flow.standing(fragment)) for _, fragment in content]
+    record, fragment = content[0]
+    next_seq = side.flow.next_seq
+    return (
+        all(standing is not Standing.FOREIGN for _, standing in standings),
+        any(standing is Standing.KNOWN for kind, standing in standings if kind not in _ALIKE),
+        side.expected.get(0) == record.seq,
+        all(standing is Standing.KNOWN for _, standing in standings),
+        next_seq is None or next_seq <= fragment.message_seq,
+    )
