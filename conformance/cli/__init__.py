@@ -1,4 +1,4 @@
-"""The program `scewl`: check, conform, replay, provision.
+"""The program `scewl`: check, conform, inspect, provision, replay.
 
 Results go to stdout, progress and errors to stderr. Exit codes: 0 pass (true), 1 fail (false), 2 usage, 3 error or
 inconclusive (open), 4 nothing selected, 130 interrupted.
@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from conformance.cli import check, conform, provision, replay
+from conformance.cli import check, conform, inspect, provision, replay
 from conformance.cli.shared import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_PIPE, EXIT_USAGE, UsageError, complain, nearest
 from conformance.targets.base import HarnessError
 
@@ -24,6 +24,7 @@ _EXAMPLES = """examples:
   scewl conform                              run every purpose against our firmware in QEMU
   scewl conform --firmware my.elf            run every purpose against yours
   scewl replay reports/out/conform/ID.jsonl  run one recorded trace again
+  scewl inspect FILE.pcapng                  show what happened in a capture, decrypted
   scewl provision deployment --ids 10,11     make keys, certificates and images for two SEDs
 
 exit codes: 0 pass, 1 fail, 2 usage, 3 error or inconclusive, 4 nothing selected, 130 interrupted"""
@@ -48,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (check, conform, replay, provision):
+    for command in (check, conform, replay, inspect, provision):
         command.add_parser(commands)
     return parser
 

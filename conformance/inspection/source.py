@@ -1,0 +1,73 @@
+"""A capture as a stream of explained frames and of problems, with the secrets that open it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from conformance.capture import CapturedFrame, Context, KeyLogText, Problem, read_capture
+from conformance.inspection.words import Clock
+from conformance.sessions.secrets import Secrets
+from conformance.sessions.seen import SeenFrame, SeenSession
+from conformance.sessions.track import Tracker
+
+
+@dataclass(slots=True)
+class Source:
+    """Reads a capture once and says what it came to."""
+
+    file: Path | BinaryIO
+    secrets: Secrets
+    """Those from elsewhere; those in the file are added as they come."""
+    clock: Clock
+    """Told what the capture says of its times."""
+    wanted: set[bytes] = field(default_factory=set)
+    """Client randoms of secrets from elsewhere; those of sessions that are met are taken out."""
+    context: Context | None = None
+    """What the capture says of itself; the first of several."""
+    frames: int = 0
+    """Read so far, as `sessions`, `decrypted` and `problems`."""
+    sessions: int = 0
+    problems: int = 0
+    first_problem: Problem | None = None
+    fatal: Problem | None = None
+    _decrypted: bytearray = field(default_factory=bytearray)
+    """A byte for each session."""
+
+    @property
+    def decrypted(self) -> int:
+        """Sessions whose secret is known."""
+        return sum(self._decrypted)
+
+    def entries(self) -> Iterator[SeenFrame | Problem]:
+        """The frames and problems in the file's order. Raises OSError."""
+        feed = Tracker(self.secrets).feed
+        for entry in read_capture(self.file):
+            if isinstance(entry, CapturedFrame):
+                seen = feed(entry)
+                self.frames += 1
+                if seen.session is not None:
+                    self._count(seen.session)
+                yield seen
+            elif isinstance(entry, Problem):
+                self.problems += 1
+                self.first_problem = self.first_problem or entry
+                if entry.fatal:
+                    self.fatal = entry
+                yield entry
+            elif isinstance(entry, KeyLogText):
+                self.secrets.add_key_log(entry.text)
+            elif self.context is None:
+                self.context = entry
+                self.clock.context(entry)
+
+    def _count(self, session: SeenSession) -> None:
+        number = session.number
+        if number > self.sessions:
+            self._decrypted.extend(bytes(number - self.sessions))
+            self.sessions = number
+            self.wanted.discard(session.client_random)
+        if session.decrypted:
+            self._decrypted[number - 1] = 1
