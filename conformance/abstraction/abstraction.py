@@ -39,9 +39,10 @@ class Abstraction:
     def stimulus(self, link: Link, data: bytes) -> tuple[Event, ...]:
         """The events in bytes that go to the IUT on a link, in order."""
         frames = (f for f in self._towards[link].feed(data) if isinstance(f, Frame))
-        return tuple(e for f in frames for e in self._frame_events(link, f))
+        return tuple(e for f in frames for e in self.frame_events(link, f))
 
-    def _frame_events(self, link: Link, frame: Frame) -> list[Event]:
+    def frame_events(self, link: Link, frame: Frame) -> list[Event]:
+        """The events in one frame that goes to the IUT, in order."""
         match link:
             case Link.CPU:
                 return [self._cpu_event(frame)]
@@ -87,13 +88,18 @@ class Abstraction:
         for link, data in chunks:
             for frame in self._from[link].feed(data):
                 outputs.extend(
-                    [Output("unknown", (link,))] if isinstance(frame, Junk) else self._frame_outputs(link, frame)
+                    [Output("unknown", (link,))] if isinstance(frame, Junk) else self.frame_outputs(link, frame)
                 )
-        outputs.extend(self._outbound.end_of_step())
+        outputs.extend(self.end_of_step())
         outputs.extend(Output("unknown", (link,)) for link, reader in self._from.items() if reader.pending)
         return tuple(outputs)
 
-    def _frame_outputs(self, link: Link, frame: Frame) -> list[Output]:
+    def end_of_step(self) -> list[Output]:
+        """What is wrong with the output since the last call as a whole: flights that were begun and not ended."""
+        return self._outbound.end_of_step()
+
+    def frame_outputs(self, link: Link, frame: Frame) -> list[Output]:
+        """The outputs that one frame from the IUT completes."""
         me = self.memory.identity.me
         unknown = [Output("unknown", (link,))]
         if link is Link.CPU:

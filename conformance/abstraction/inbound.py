@@ -36,7 +36,7 @@ def datagram_events(memory: Memory, source: int, datagram: bytes) -> list[Event]
         if isinstance(record, Malformed):
             events.append(noise)
         elif record.epoch == 0:
-            hello = _hello(record)
+            hello = hello_in(record)
             session = memory.sessions.get(source)
             if hello is not None:
                 events.extend(_client_hello(memory, session, source, record, hello))
@@ -90,7 +90,7 @@ def _fragment(memory: Memory, source: int, fragment: Fragment) -> list[Event]:
     return [e for m in messages for e in _message(memory, session, m)]
 
 
-def _hello(record: Record) -> Message | None:
+def hello_in(record: Record) -> Message | None:
     """The ClientHello that fills a record, or a part of one."""
     if record.content_type is not ContentType.HANDSHAKE:
         return None

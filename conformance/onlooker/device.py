@@ -1,0 +1,513 @@
+"""One controller under judgement: its candidates, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from conformance.capture.frame import CapturedFrame
+from conformance.onlooker.candidate import Candidate, Due, cheapest, take
+from conformance.onlooker.hypotheses import busy, explanations
+from conformance.onlooker.matching import Terms, fits
+from conformance.onlooker.reading import Reading, Sent
+from conformance.onlooker.verdict import Annotation, DeviceVerdict, Standing
+from model.alphabet import DEREGISTER, REFUSED, REGISTER, SSS_ID, Event, Link
+from model.profile import Setting
+from model.rules import Rule
+from model.state import Mode, State, Step, Waiting
+
+MOST_CANDIDATES = 64
+"""Candidates of one controller. Where more would be needed, nothing is said against it."""
+MOST_EXPLAINED = 12
+"""Candidates for which unseen events are tried."""
+MOST_LOSSES = 4
+"""Frames that may be missing without proof before a device is accused rather than the capture."""
+MOST_ANNOTATIONS = 100_000
+QUIET_US = 240_000_000
+"""After so long without a frame no session runs: every flight goes out again within 60 s (DTL-6, SES-7)."""
+TRIM_EVERY = 1_000
+"""Frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Where a device first did what nothing explains."""
+
+    text: str
+    requirements: tuple[str, ...]
+    rules: tuple[str, ...]
+    frames: tuple[int, ...]
+    time_us: int
+    expected: tuple[tuple[str, ...], ...]
+    observed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Terrain:
+    """What a capture says of one device beforehand."""
+
+    boots: tuple[int, ...] = ()
+    """Its power-ups, microseconds, if all of its frames are there; else empty."""
+    lossless: bool = False
+    """Whether every frame on the links that the capture has is in it."""
+    tolerance_us: int = 500_000
+    aside: bool = False
+    """Whether it has no tap of its own: its frames were seen at others'."""
+
+
+class Watch:
+    """Judges one controller."""
+
+    def __init__(self, sed: int, reading: Reading, setting: Setting, terrain: Terrain) -> None:
+        self.sed, self._reading, self._setting, self._terrain = sed, reading, setting, terrain
+        self.links: set[Link] = set(Link) if terrain.boots else set()
+        self.judged = 0
+        self.frames = 0
+        self._exact = terrain.tolerance_us == 0
+        self._now = 0
+        self._last_sent = 0
+        self._number = 0
+        self._cause = 0
+        """The frame towards the controller that came last; 0 if a timer was due since."""
+        self._seen_since: list[str] = []
+        """Outputs since then."""
+        self._eventless = False
+        """Whether the last frame towards it meant nothing."""
+        self._synced = bool(terrain.boots)
+        self._overflow = False
+        self._proved = 0
+        """Frames that record numbers prove to be missing."""
+        self._doubt: Doubt | None = None
+        self._accused = False
+        self._notes: list[str] = []
+        self._annotations: list[Annotation] = []
+        self._rules: dict[str, None] = {}
+        self.candidates: list[Candidate] = []
+
+    # --- frame by frame
+
+    def feed(self, captured: CapturedFrame, number: int) -> None:
+        """Take the next frame of this controller."""
+        self.frames += 1
+        if self._accused:
+            self._annotate(number)
+            return
+        time = captured.time_us
+        if self.frames == 1:
+            self._begin(time)
+        elif time < self._now:
+            if self._now - time > self._terrain.tolerance_us:
+                self._notes.append(f"the capture's clock goes back at frame {number}")
+                self._lose()
+            time = self._now
+        self._number = number
+        self._end_burst(time, captured.towards)
+        self._rules.clear()
+        self._pass(time, captured)
+        self.links.add(captured.link)
+        self._now = time
+        if self._accused:
+            pass
+        elif captured.towards:
+            self._towards(captured)
+        else:
+            self._last_sent = time
+            for sent in self._reading.sent(captured.link, captured.frame):
+                self._match(sent)
+        if self.frames % TRIM_EVERY == 0:
+            self._reading.trim()
+        if self.candidates and not self._accused:
+            self.judged += 1
+        self._annotate(number)
+
+    def _begin(self, time: int) -> None:
+        if self._terrain.boots:
+            self.candidates = [Candidate(State(), min(time, self._terrain.boots[0]), boots=1)]
+            self._now = self.candidates[0].clock
+        else:
+            self.candidates = self._idle(time)
+            self._now = time
+
+    def _idle(self, time: int) -> list[Candidate]:
+        return [Candidate(State(registered=r), time) for r in (0, 1)]
+
+    @property
+    def _unseen(self) -> frozenset[Link]:
+        return frozenset(Link) - self.links
+
+    @property
+    def _lossless(self) -> bool:
+        return self._terrain.lossless
+
+    @property
+    def _terms(self) -> Terms:
+        identity = self._reading.identity
+        known = not identity.unknown and bool(identity.provisioning_key) and not self._reading.any_sealed
+        return Terms(
+            self._lossless, self._unseen, known and (self._lossless or bool(identity.runtime_key)), self._exact
+        )
+
+    # --- time
+
+    def _end_burst(self, time: int, towards: bool) -> None:
+        """What was sent belongs to one burst until something else happens."""
+        over = time > self._last_sent + self._terrain.tolerance_us
+        if not over and not (self._exact and towards):
+            return
+        if not self._accused:
+            for sent in self._reading.end_of_burst():
+                self._match(sent)
+
+    def _pass(self, time: int, captured: CapturedFrame) -> None:
+        """Power-ups, timers, and what should have been seen by now."""
+        if not self.candidates:
+            if not self._accused and time - self._now > QUIET_US:
+                self._resume(self._idle(time), "after a long silence it is IDLE")
+            return
+        moved = [c for each in self.candidates for c in self._elapse(self._boot(each, time, captured.towards), time)]
+        if time > self._now and self._exact:
+            self._seen_since = []
+        self._keep(moved)
+        strict = self._exact and captured.towards
+        kept: list[Candidate] = []
+        gone: list[Candidate] = []
+        for c in self.candidates:
+            late = [d for d in c.due if self._is_late(d, time) or (strict and d.at <= time)]
+            after = self._without(c, late)
+            if after is None:
+                gone.append(c)
+            else:
+                kept.append(after)
+        if kept:
+            self._keep(kept)
+        else:
+            self._missing(min(gone, key=lambda c: c.price))
+        if (self._exact and captured.towards) or time > self._now + self._terrain.tolerance_us:
+            self._forget()
+
+    def _is_late(self, due: Due, time: int) -> bool:
+        return due.at + self._terrain.tolerance_us < time
+
+    def _without(self, c: Candidate, late: list[Due]) -> Candidate | None:
+        """The candidate although these outputs were not seen; None if they should have been."""
+        if not late:
+            return c
+        missed = [d for d in late if d.output.link in self.links]
+        if missed and (self._lossless or not self._synced):
+            return None
+        c = replace(c, due=tuple(d for d in c.due if d not in late))
+        for due in missed:
+            c = c.assuming(f"{due.output} at {_time(due.at)} was lost from the capture", due.output.link, losses=1)
+        return c if c.losses - self._proved <= MOST_LOSSES else None
+
+    def _boot(self, c: Candidate, time: int, towards: bool) -> list[Candidate]:
+        """With and without the power-ups that may have been by now."""
+        ways = [c]
+        boots, slack = self._terrain.boots, self._terrain.tolerance_us
+        while ways[-1].boots < len(boots) and boots[ways[-1].boots] <= time + slack:
+            last, at = ways[-1], boots[ways[-1].boots]
+            self._reading.power_up()
+            if at > time - slack and not towards and at >= time:
+                break
+            (before,) = self._elapse([last], at)[:1] or [last]
+            late = [d for d in before.due if d.at < at]
+            if late:
+                break
+            ways.append(replace(last, state=State(), clock=at, due=(), queue=(), boots=last.boots + 1))
+            if at < time - slack:
+                del ways[:-1]
+        return ways
+
+    def _elapse(self, candidates: list[Candidate], time: int) -> list[Candidate]:
+        """Timers that fire up to a time. Within the tolerance a timer may or may not have fired."""
+        done: list[Candidate] = []
+        slack = self._terrain.tolerance_us
+        while candidates:
+            c = candidates.pop()
+            due = c.deadline
+            if due is None or due > time + slack:
+                done.append(c.until(time))
+                continue
+            if due >= time - slack and not self._exact:
+                done.append(c.until(time))
+            at = min(due, time)
+            fired = replace(c, clock=at)
+            event = Event("time", (c.state.timer,))
+            ways = take(fired, event, self._setting, 0)
+            if Link.CPU in self._unseen and c.state.step == Step.ACCEPT and c.state.waiting == Waiting.NONE:
+                held = fired.assuming(f"a CPU frame was waiting at {_time(at)}", Link.CPU, hidden=1)
+                held = replace(held, state=held.state._replace(waiting=Waiting.OTHER))
+                ways += take(held, event, self._setting, 0)
+            candidates.extend(map(self._normal, ways))
+        return done
+
+    def _normal(self, c: Candidate) -> Candidate:
+        """A session on a link that is not captured has no timer that could be known."""
+        unseen, mode = self._unseen, c.state.mode
+        hidden = (mode == Mode.TALKING_TO_SSS and Link.SSS in unseen) or (
+            mode in (Mode.SENDING_MESSAGE, Mode.RECEIVING_MESSAGE) and Link.RADIO in unseen
+        )
+        due = tuple(d for d in c.due if d.output.link not in unseen)
+        if hidden or len(due) < len(c.due):
+            return replace(c, state=c.state._replace(timer=0) if hidden else c.state, due=due)
+        return c
+
+    def _forget(self) -> None:
+        """Sessions that no candidate has are over."""
+        peers = {c.state.peer for c in self.candidates}
+        peers |= {a for c in self.candidates for d in c.due for a in d.output.args[:1]}
+        if self.candidates:
+            self._reading.memory.forget_sessions(peers)
+
+    # --- towards the controller
+
+    def _towards(self, captured: CapturedFrame) -> None:
+        readings = self._reading.towards(captured.link, captured.frame)
+        self._cause, self._seen_since = self._number, []
+        self._eventless = not readings
+        for events in readings:
+            if events[0].kind == "response" and events[0].args[2] and (not self._lossless or self._unseen):
+                self._reading.in_force()
+            after = [c for each in self.candidates for e in events for c in self._take(each, e)]
+            if self.candidates:
+                self._keep(after)
+
+    def _take(self, c: Candidate, event: Event) -> Iterable[Candidate]:
+        """Every way to take an event, the unseen ones among them."""
+        starts = [(c, event)]
+        kind, args = event.kind, event.args
+        reads = c.state.step in (Step.READ, Step.LISTEN) and kind in ("data", "close") and c.state.peer == args[0]
+        if reads and not self._lossless and args[1] > c.state.expect:
+            text = f"records before frame {self._number} were lost from the capture"
+            skipped = replace(c, state=c.state._replace(expect=args[1], began=1), loose_content=True)
+            lost = skipped.assuming(text, Link.SSS if args[0] == SSS_ID else Link.RADIO, losses=1)
+            starts.append((lost, event))
+        for state, says in busy(c.state, self.sed, self._unseen, event):
+            text = f"{says} at frame {self._number}"
+            starts.append((replace(c, state=state).assuming(text, None, hidden=1), event))
+        if (
+            Link.CPU in self._unseen
+            and kind == "hello-cookie"
+            and c.state.step == Step.ACCEPT
+            and c.state.waiting == Waiting.NONE
+        ):
+            held = c.assuming(f"a CPU frame was waiting at frame {self._number}", Link.CPU, hidden=1)
+            starts.append((replace(held, state=held.state._replace(waiting=Waiting.OTHER)), event))
+        for start, e in starts:
+            guessed = start.loose_content or self._reading.is_sealed(SSS_ID)
+            if kind == "response" and guessed:
+                yield c
+                continue
+            for after in take(start, e, self._setting, self._number):
+                yield self._normal(after)
+                if guessed and kind == "data" and args[0] == SSS_ID and after.state.step == Step.READ:
+                    for op, good in ((REGISTER, 1), (DEREGISTER, 1), (REFUSED, 0)):
+                        text = f"the response of the SSS was whole at frame {self._number}"
+                        whole = after.assuming(text, None, hidden=1)
+                        response = Event("response", (op, good, good))
+                        yield from map(self._normal, take(whole, response, self._setting, self._number))
+
+    # --- from the controller
+
+    def _match(self, sent: Sent) -> None:
+        self._seen_since.append(str(sent.output))
+        if not self.candidates:
+            self._resync(sent)
+            return
+        terms = self._terms
+        hits = [a for c in self.candidates for a in fits(c, sent, terms, self._now, self._number)]
+        hits = [c for c in hits if c.losses - self._proved <= MOST_LOSSES]
+        if not hits:
+            hits = self._explained(sent, terms)
+        if not hits:
+            self._unexpected(sent)
+            return
+        if sent.output.kind in ("hello", "flight4", "close", "alert", "answer", "request"):
+            self._synced = True
+        if Link.SSS is sent.output.link and Link.CPU in self._unseen and sent.output.kind == "close":
+            self._reading.in_force()
+        self._keep(hits)
+
+    def _explained(self, sent: Sent, terms: Terms) -> list[Candidate]:
+        """The candidates for which something unseen explains an output, at its price."""
+        if self._lossless and not self._unseen:
+            return []
+        hits = []
+        for c in self.candidates[:MOST_EXPLAINED]:
+            for h in explanations(c.state, sent.output, self.sed, self._unseen):
+                hidden = h.link in self._unseen
+                if self._lossless and not hidden:
+                    continue
+                text = f"{h.says} before frame {self._number}"
+                if not hidden:
+                    text += " and was lost from the capture"
+                free = hidden or not self._synced
+                start = c.assuming(text, h.link, losses=int(not free), hidden=int(free))
+                start = replace(
+                    start,
+                    state=h.state,
+                    loose_message=c.loose_message or h.message,
+                    loose_request=c.loose_request or h.request,
+                )
+                ways = [start]
+                for event in h.events:
+                    ways = [self._normal(a) for w in ways for a in take(w, event, self._setting, self._number)]
+                if h.content:
+                    ways = [replace(w, loose_content=True) for w in ways]
+                hits += [a for w in ways for a in fits(w, sent, terms, self._now, self._number)]
+        return [c for c in hits if c.losses - self._proved <= MOST_LOSSES]
+
+    def _keep(self, candidates: Iterable[Candidate]) -> None:
+        self.candidates, over = cheapest(candidates, MOST_CANDIDATES)
+        self._overflow |= over
+        for c in self.candidates:
+            self._rules.update(dict.fromkeys(r.id for r in c.rules))
+
+    # --- when nothing explains it
+
+    def _missing(self, c: Candidate) -> None:
+        """Outputs that every candidate had to show did not come; `c` is the cheapest."""
+        late = next(d for d in c.due if d.output.link in self.links)
+        expected = tuple(str(d.output) for d in c.due if d.at == late.at and d.rules == late.rules)
+        rules = late.rules
+        came = ", ".join(self._seen_since) or "nothing"
+        after = f"After frame {late.cause}" if late.cause else "When its timer fired"
+        text = f"{after}, at {_time(late.at)}, came: {came}. Allowed: {', '.join(expected)}."
+        frames = tuple(n for n in (late.cause, self._number) if n)
+        self._fault(text, _needs(rules), rules, frames, late.at, (expected,))
+
+    def _unexpected(self, sent: Sent) -> None:
+        """An output that no candidate had to show."""
+        c = self.candidates[0]
+        wanted = tuple(dict.fromkeys(tuple(str(d.output) for d in k.due) for k in self.candidates))
+        rules = tuple(dict.fromkeys(r for k in self.candidates for r in (k.due[0].rules if k.due else k.rules)))
+        needs = _needs(rules)
+        timed = self._exact and not self._cause_now
+        if not c.due and timed:
+            needs = tuple(dict.fromkeys((*c.timer, *needs)))
+        if self._eventless:
+            needs = tuple(dict.fromkeys(("FRM-1", "FRM-3", *needs)))
+        allowed = " or ".join(sorted(", ".join(w) or "nothing" for w in wanted))
+        text = f"At frame {self._number}, {_time(self._now)}, came: {sent.output}. Allowed: {allowed}."
+        if (due := c.deadline) is not None and not c.due:
+            text += f" Its timer is due at {_time(due)}."
+        frames = tuple(n for n in (self._cause, self._number) if n)
+        self._fault(text, needs, rules, frames, self._now, wanted)
+        if not self._accused:
+            self._resync(sent)
+
+    @property
+    def _cause_now(self) -> bool:
+        return bool(self._seen_since[:-1]) or self._eventless
+
+    def _fault(
+        self,
+        text: str,
+        needs: tuple[str, ...],
+        rules: tuple[Rule, ...],
+        frames: tuple[int, ...],
+        time: int,
+        expected: tuple[tuple[str, ...], ...],
+    ) -> None:
+        told = ", ".join(dict.fromkeys(f"{r.id} ({r.says})" for r in rules))
+        doubt = Doubt(
+            f"{text} Rules: {told or 'none apply'}",
+            needs or ("SES-1",),
+            tuple(dict.fromkeys(r.id for r in rules)),
+            frames,
+            time,
+            expected,
+            tuple(self._seen_since),
+        )
+        if self._synced and self._doubt is None:
+            self._doubt = doubt
+        certain = self._synced and not self._overflow and not self._terrain.aside and not self._reading.any_sealed
+        if certain and (self._lossless or (self._proved == 0 and not any(c.losses for c in self.candidates[:1]))):
+            self._doubt = doubt
+            self._accused = True
+        else:
+            self._lose()
+
+    # --- losing and finding the thread
+
+    def _lose(self) -> None:
+        if not self._synced:
+            self._note_late()
+        self.candidates = []
+        self._overflow = False
+
+    def _note_late(self) -> None:
+        note = "the capture began in the middle of a session"
+        if note not in self._notes:
+            self._notes.append(note)
+
+    def _resync(self, sent: Sent) -> None:
+        """Find the state again where an output leaves no doubt of it."""
+        output = sent.output
+        if sent.fresh and output.kind == "hello":
+            event = Event("cpu-request", (4, self.sed, 0)) if output.args[0] == SSS_ID else None
+            event = event or Event("cpu-send", (output.args[0], 0))
+            found = []
+            for c in self._idle(self._now):
+                for after in take(c, event, self._setting, self._number):
+                    for unyielding in (0, 1):
+                        state = after.state._replace(unyielding=unyielding)
+                        found.append(replace(after, state=state, due=(), loose_message=True, loose_request=True))
+            self._resume(found, "a session of its own begins")
+        elif output.kind in ("close", "alert"):
+            self._resume(self._idle(self._now), "its session ends")
+
+    def _resume(self, candidates: list[Candidate], why: str) -> None:
+        self._notes.append(f"judged from frame {self._number} on: {why}")
+        self._synced = True
+        self._keep(map(self._normal, candidates))
+
+    # --- what is said
+
+    def _annotate(self, number: int) -> None:
+        if len(self._annotations) < MOST_ANNOTATIONS:
+            states = tuple(dict.fromkeys(c.state.describe() for c in self.candidates))
+            self._annotations.append(Annotation(number, tuple(self._rules), states if not self._accused else ()))
+
+    def verdict(self) -> DeviceVerdict:
+        """What is to be said at the end of the capture."""
+        best = self.candidates[0] if self.candidates else None
+        assumed = best.assumed.all() if best is not None and best.assumed is not None else []
+        notes = (*self._notes, *(f"assumed: {a.text}" for a in assumed))
+        doubt = self._doubt
+        if self._accused and doubt is not None:
+            standing, text = Standing.NOT_ALLOWED, doubt.text
+        elif doubt is not None:
+            standing, text = Standing.UNKNOWN, f"Not allowed, unless the capture lost frames: {doubt.text}"
+        elif best is not None and best.losses > self._proved:
+            standing = Standing.UNKNOWN
+            text = f"Allowed if the capture lost {best.losses} frames, which nothing proves."
+        elif self.judged == 0:
+            standing, text = Standing.UNKNOWN, "The capture has nothing from which its state could be known."
+        else:
+            standing, text = Standing.ALLOWED, f"All of {self.judged} frames are allowed."
+        states = tuple(dict.fromkeys(c.state.describe() for c in self.candidates)) if not self._accused else ()
+        return DeviceVerdict(
+            self.sed,
+            standing,
+            text,
+            requirements=doubt.requirements if doubt else (),
+            rules=doubt.rules if doubt else (),
+            frames=doubt.frames if doubt else (),
+            time_us=doubt.time_us if doubt else None,
+            expected=doubt.expected if doubt else (),
+            observed=doubt.observed if doubt else (),
+            assumptions=tuple(dict.fromkeys(notes)),
+            judged=self.judged,
+            links=tuple(sorted(self.links)),
+            states=states,
+            annotations=tuple(self._annotations),
+        )
+
+
+def _needs(rules: Iterable[Rule]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(i for r in rules for i in r.needs))
+
+
+def _time(us: int) -> str:
+    return f"{us / 1_000_000:.6f} s"
