@@ -121,6 +121,11 @@ class Endpoint:
     # --- what came of it
 
     @property
+    def is_server(self) -> bool:
+        """Its role."""
+        return not self._state.client
+
+    @property
     def established(self) -> bool:
         """Whether the handshake is complete; in a script of steps, whether the other side's Finished came."""
         return self._state.established or bool(self._state.script.steps and self._state.finished)
@@ -134,6 +139,11 @@ class Endpoint:
     def closed(self) -> bool:
         """Whether an own close_notify went out."""
         return self._state.closed
+
+    @property
+    def peer_closed(self) -> bool:
+        """Whether an authenticated close_notify of the other side came."""
+        return self._state.peer_closed
 
     @property
     def received(self) -> list[bytes]:

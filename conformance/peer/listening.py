@@ -178,6 +178,7 @@ def _alert(state: State, alert: DTLSAlert, epoch: int, now: int) -> None:
     state.note(now, f"alert {alert.level} {alert.desc}" + (", authenticated" if epoch else ""))
     closes = alert.desc == AlertCode.CLOSE_NOTIFY
     _arrived(state, "close-notify" if closes else "alert")
+    state.peer_closed |= closes and epoch == 1
     if state.script.steps or (alert.level != 2 and not closes):
         return
     state.timer = None

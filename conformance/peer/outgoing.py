@@ -14,6 +14,8 @@ from conformance.peer.state import Prepared, State
 
 MTU: Final = 1_000
 """Bytes of a datagram (DTL-5)."""
+MOST: Final = 65_507
+"""Bytes of a datagram that UDP can carry; a SCEWL frame can carry a few more."""
 DATAGRAM: Final = -1
 """The content type of what is a datagram already."""
 _ALERT, _DATA = 21, 23
@@ -170,6 +172,9 @@ def _flush(state: State, pieces: list[_Piece], now: int) -> None:
 def _send(state: State, names: tuple[str, ...], datagram: bytes, now: int, delay: int) -> None:
     if not datagram:
         state.note(now, f"there is no datagram of {', '.join(names)} to send")
+        return
+    if len(datagram) > MOST:
+        state.note(now, f"no datagram has room for {len(datagram)} bytes of {', '.join(names)}")
         return
     state.keep(now + delay, "sent", names, datagram)
     if delay:

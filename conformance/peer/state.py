@@ -143,6 +143,8 @@ class State:
     closing: bool = False
     closed: bool = False
     """Whether an own close_notify went out."""
+    peer_closed: bool = False
+    """Whether the other side's came, authenticated."""
     to_send: list[bytes] = field(default_factory=list, repr=False)
     timer: int | None = None
     timeouts: int = 0
