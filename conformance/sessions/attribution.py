@@ -82,26 +82,23 @@ class Attribution:
         pair = (captured.sed, int(captured.link), a, b) if a < b else (captured.sed, int(captured.link), b, a)
         found = Found()
         known = self._pairs.get(pair, [])
-        weak: Record | None = None
         session: Session | None = None
         for index, entry in enumerate(parsed):
             if isinstance(entry, Malformed):
                 break
             if entry.epoch:
                 session = self._by_secret(known, frame.source, entry, index, found)
-                if session is None and weak is None:
-                    weak = entry
             elif entry.content_type is ContentType.HANDSHAKE:
                 content = _content(parsed)
                 if content:
                     session = self._by_handshake(pair, known, frame, content, found)
-            elif weak is None:
-                weak = entry
             if session is not None:
                 break
-        if session is None and weak is not None:
-            session = self._by_number(known, frame.source, weak)
-            if session is None and any(isinstance(e, Record) and e.epoch for e in parsed):
+        if session is None:
+            records = [e for e in parsed if isinstance(e, Record)]
+            if known and records:
+                session = _by_number(known, frame.source, records)
+            elif any(record.epoch for record in records):
                 session = self._late(pair, found)
         if session is not None:
             self._touch(session)
@@ -195,19 +192,6 @@ class Attribution:
         found.notes.append(f"another ServerHello for the ClientHello of session {session.number}")
         return begun
 
-    def _by_number(self, known: list[Session], source: int, record: Record) -> Session | None:
-        """The session in which the record's number continues the sender's; else the one that spoke last."""
-        epoch, seq = record.epoch, record.seq
-        possible = [s for s in known if not epoch or s.late or s.server_random] or known
-        if epoch:  # what the keys of a session did not open is rather of one whose keys are not known
-            possible = [s for s in possible if s.keys is None] or possible
-        for session in reversed(possible):
-            side = session.sides[source]
-            expected = side.expected.get(epoch, 0 if epoch and side.change_cipher_spec else None)
-            if expected == seq:
-                return session
-        return possible[-1] if possible else None
-
     # --- the table
 
     def _late(self, pair: Pair, found: Found) -> Session:
@@ -266,3 +250,21 @@ def _likelihood(session: Session, source: int, content: list[tuple[Record, Fragm
         all(standing is Standing.KNOWN for _, standing in standings),
         next_seq is None or next_seq <= fragment.message_seq,
     )
+
+
+def _by_number(known: list[Session], source: int, records: list[Record]) -> Session:
+    """The session in which a sealed record came before, else in which the numbers continue, else that spoke last."""
+    for record in records:
+        for session in known if record.epoch else ():
+            if session.sides[source].earlier(record)[1]:
+                return session
+    epoch, seq = records[0].epoch, records[0].seq
+    # No records of epoch 1 come before a ServerHello; and those that known keys did not open are rather of a session
+    # whose keys are not known.
+    possible = [s for s in known if not epoch or s.late or s.server_random] or known
+    possible = [s for s in possible if not epoch or s.keys is None] or possible
+    for session in reversed(possible):
+        side = session.sides[source]
+        if side.expected.get(epoch, 0 if epoch and side.change_cipher_spec else None) == seq:
+            return session
+    return possible[-1]

@@ -20,9 +20,22 @@ _ANSWERED: Final = {REGISTER: "registered", DEREGISTER: "deregistered", REFUSED:
 
 def missing(epoch: int, first: int, last: int) -> str:
     """A gap in the record numbers of an epoch."""
-    if first == last:
-        return f"record {epoch}/{first} is missing"
-    return f"records {epoch}/{first} to {epoch}/{last} are missing"
+    return f"{_range(epoch, first, last)} {'is' if first == last else 'are'} missing"
+
+
+def late(numbers: Sequence[tuple[int, int]]) -> list[str]:
+    """Records, by epoch and number, that came after larger numbers of their epoch; runs of them are told together."""
+    runs: list[list[tuple[int, int]]] = []
+    for epoch, seq in numbers:
+        if runs and runs[-1][-1] == (epoch, seq - 1):
+            runs[-1].append((epoch, seq))
+        else:
+            runs.append([(epoch, seq)])
+    return [f"{_range(*run[0], run[-1][1])} came late" for run in runs]
+
+
+def _range(epoch: int, first: int, last: int) -> str:
+    return f"record {epoch}/{first}" if first == last else f"records {epoch}/{first} to {epoch}/{last}"
 
 
 def repeats(records: Sequence[SeenRecord | Malformed], number: int) -> list[str]:
@@ -49,8 +62,7 @@ def _continues(last: SeenRecord, record: SeenRecord) -> bool:
 
 def _repeat(first: SeenRecord, last: SeenRecord, number: int) -> str:
     several = first is not last
-    who = f"record {first.epoch}/{first.seq}" + (f" to {last.epoch}/{last.seq}" if several else "")
-    who = who.replace("record", "records", 1) if several else who
+    who = _range(first.epoch, first.seq, last.seq)
     where = "this frame" if first.replay_of == number else f"frame {first.replay_of}"
     if first.same:
         return f"{who} {'replay' if several else 'replays'} {where}"

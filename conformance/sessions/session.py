@@ -18,6 +18,7 @@ from conformance.wire.handshake import (
     ServerHello,
     parse_message,
 )
+from conformance.wire.records import Record
 from conformance.wire.secrets import MASTER_SIZE, prf
 
 MAX_REMEMBERED: Final = 256
@@ -29,11 +30,11 @@ ENCRYPT_THEN_MAC: Final = 22
 class Side:
     """What one device sent in a session."""
 
-    __slots__ = ("change_cipher_spec", "data_begun", "expected", "flow", "records", "sealed_finished")
+    __slots__ = ("_records", "change_cipher_spec", "data_begun", "expected", "flow", "sealed_finished")
 
     def __init__(self) -> None:
         self.flow = Flow()
-        self.records: dict[int, tuple[int, int]] = {}
+        self._records: dict[int, tuple[int, int]] = {}
         """By epoch << 48 | number: the frame that had it, and a hash of it."""
         self.expected: dict[int, int] = {}
         """By epoch, 0 and 1: the number that follows the largest so far."""
@@ -44,15 +45,20 @@ class Side:
         self.data_begun = False
         """Whether application data came."""
 
-    def remember(self, number: int, record: int, digest: int) -> tuple[int, bool]:
-        """Note a record; return in which earlier frame its number was, or 0, and whether it was the same record."""
-        earlier = self.records.get(record)
-        if earlier is not None:
-            return earlier[0], earlier[1] == digest
-        if len(self.records) >= MAX_REMEMBERED:
-            del self.records[next(iter(self.records))]
-        self.records[record] = (number, digest)
-        return 0, False
+    def earlier(self, record: Record) -> tuple[int, bool]:
+        """In which earlier frame the record's number was, or 0, and whether it was the same record."""
+        found = self._records.get(record.epoch << 48 | record.seq)
+        return (0, False) if found is None else (found[0], found[1] == _digest(record))
+
+    def remember(self, record: Record, number: int) -> None:
+        """Note a record of frame `number` whose number is new."""
+        if len(self._records) >= MAX_REMEMBERED:
+            del self._records[next(iter(self._records))]
+        self._records[record.epoch << 48 | record.seq] = (number, _digest(record))
+
+
+def _digest(record: Record) -> int:
+    return hash((record.content_type, record.version, record.fragment))
 
 
 class Session:

@@ -86,6 +86,7 @@ class _Reading:
         "_notes",
         "_old",
         "_opened",
+        "_overtaken",
         "_secrets",
         "_session",
         "_side",
@@ -106,6 +107,8 @@ class _Reading:
         """Plaintexts by index of record, of those that were opened to find the session."""
         self._notes = notes
         self._flight = 0
+        self._overtaken: list[tuple[int, int]] = []
+        """Epoch and number of records that others overtook."""
         self._news = False
         """Whether it brought handshake content that was new."""
         self._old = 0
@@ -125,6 +128,7 @@ class _Reading:
         notes = words.repeats(records, self._captured.number)
         if retransmission_of and not notes:
             notes = [f"retransmission of frame {retransmission_of}"]
+        notes += words.late(self._overtaken)
         return SeenFrame(
             self._captured,
             self._frame,
@@ -151,17 +155,12 @@ class _Reading:
             else:
                 refused = session.keys is not None or session.refused
                 protection = Protection.REFUSED if refused else Protection.SEALED
-        key = epoch << 48 | record.seq
-        digest = hash((record.content_type, record.version, fragment))
-        if protection is Protection.REFUSED:
-            replay_of, same = 0, False
-            earlier = side.records.get(key)
-            if earlier is not None:
-                replay_of, same = earlier[0], earlier[1] == digest
+        replay_of, same = side.earlier(record)
+        if protection is Protection.REFUSED:  # a forgery takes no number
             self._notes.append(f"record {epoch}/{record.seq} does not authenticate")
-        else:
-            replay_of, same = side.remember(number, key, digest)
-            if not replay_of and epoch <= 1:
+        elif not replay_of:
+            side.remember(record, number)
+            if epoch <= 1:
                 self._count(epoch, record)
         fragments: tuple[SeenFragment | Malformed, ...] = ()
         kind = record.content_type
@@ -213,7 +212,7 @@ class _Reading:
             # An epoch begins with 0. The first of epoch 0 may be an answer to a hello, whose number it takes over.
             begin = 0 if epoch and not self._session.late else seq
         if seq < begin:
-            self._notes.append(f"record {epoch}/{seq} came late")
+            self._overtaken.append((epoch, seq))
             return
         if seq > begin and not (epoch == 0 and not self._side.flow.messages):
             self._notes.append(words.missing(epoch, begin, seq - 1))
