@@ -31,7 +31,7 @@ class Malformed(Raw):
     """Bytes that do not parse as what they should be, to the end of the structure that holds them, and why."""
 
     name = "Malformed"
-    fields_desc = [_NoteField("why", "not a whole one"), XStrField("load", b"")]
+    fields_desc = [_NoteField("why", "no whole header"), XStrField("load", b"")]
 
     def mysummary(self) -> str:
         """The size, in bytes."""

@@ -12,7 +12,7 @@ from scapy.layers.tls.handshake import _tls_handshake_type as MESSAGE_TYPES
 from scapy.packet import Packet, bind_top_down
 
 from conformance.layers.exact import Exact, Malformed, Opaque
-from conformance.layers.messages import BODIES, dissect_message
+from conformance.layers.messages import BODIES, Body, dissect_message
 
 _HEADER: Final = 12
 """Bytes of type, length, message_seq, fragment_offset and fragment_length."""
@@ -82,6 +82,10 @@ class DTLSHandshake(Exact):
             pkt = pkt[:1] + (self.fragment_offset + len(pay)).to_bytes(3, "big") + pkt[4:]
         return pkt + pay
 
+    def _do_summary(self) -> tuple[int, str, list[Any]]:
+        # The body is spoken for.
+        return 1, self.mysummary(), []
+
     def mysummary(self) -> str:
         """The message's name, with what is there of it unless that is all."""
         if isinstance(self.payload, Malformed):
@@ -89,7 +93,7 @@ class DTLSHandshake(Exact):
         size = len(raw(self.payload))
         if self.length not in (None, size):
             return f"{self.title} (bytes {self.fragment_offset} to {self.fragment_offset + size} of {self.length})"
-        return str(self.payload.mysummary()) if not isinstance(self.payload, Opaque) else self.title
+        return str(self.payload.mysummary()) if isinstance(self.payload, Body) else self.title
 
 
 for _msg_type, _classes in BODIES.items():

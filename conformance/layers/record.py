@@ -149,8 +149,7 @@ class DTLSRecord(Exact):
 
     def mysummary(self) -> str:
         """What is in it. A sealed one by its header alone: without renegotiation a handshake message is a Finished."""
-        parts = [self._part(item) for item in self.content]
-        return ", ".join(parts)
+        return ", ".join(self._part(item) for item in self.content)
 
     def _part(self, item: Packet) -> str:
         if isinstance(item, DTLSSealed):
@@ -167,7 +166,7 @@ class DTLSRecord(Exact):
         if isinstance(item, Malformed):
             kinds = {CHANGE_CIPHER_SPEC: "CCS", ALERT: "alert", HANDSHAKE: "handshake"}
             return f"malformed {kinds.get(self.type, 'content')}, {len(item.load)} B"
-        return str(item.mysummary())
+        return str(item.mysummary() or item.name)
 
 
 def _content(record: Packet, data: bytes) -> list[Packet]:
@@ -200,7 +199,7 @@ class DTLS(Exact):
         if isinstance(first, Malformed):
             return f"not DTLS, {len(first.load)} B"
         version = VERSIONS.get(first.version, "DTLS")
-        return f"{version} {', '.join(str(record.mysummary()) for record in self.records)}"
+        return f"{version} {', '.join(str(record.mysummary() or record.name) for record in self.records)}"
 
 
 def dissect_datagram(data: bytes) -> list[Packet]:

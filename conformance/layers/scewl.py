@@ -66,8 +66,9 @@ class RegistrationRequest(Exact):
     fields_desc = [_IdField("dev", 0), _OpField()]
 
     def mysummary(self) -> str:
-        """The device and the operation."""
-        return f"{_OPS.get(self.op, f'op {self.op}')} {party(self.dev)}"
+        """The operation and the device."""
+        what = "answer" if isinstance(self.underlayer, SCEWL) and self.underlayer.source == SSS else "request"
+        return f"{what}: {_OPS.get(self.op, f'op {self.op}')} {party(self.dev)}"
 
 
 class RegistrationResponse(Exact):
@@ -86,7 +87,7 @@ class RegistrationResponse(Exact):
     ]
 
     def mysummary(self) -> str:
-        """The device and the operation."""
+        """The operation and the device."""
         return f"response: {_OPS.get(self.op, f'op {self.op}')} {party(self.dev)}"
 
 
@@ -146,8 +147,9 @@ class SCEWL(_Outer):
         return pkt + pay
 
     def mysummary(self) -> str:
-        """Source and target."""
-        return f"{party(self.source)} to {party(self.target)}"
+        """Source and target, and the size of a payload that has no summary of its own."""
+        size = f", {len(self.payload.load)} B" if isinstance(self.payload, Raw) else ""
+        return f"{party(self.source)} to {party(self.target)}{size}"
 
 
 class SCEWLCapture(_Outer):
