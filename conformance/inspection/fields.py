@@ -47,15 +47,14 @@ _HANDSHAKE: Final = "dtls.handshake"
 def fields(seen: SeenFrame) -> Iterator[Field]:
     """The fields of a frame's datagram in tshark's order, then `data.data` and `data.len` of each opened message.
 
-    A frame that is no DTLS has none. Raises nothing.
+    What is no DTLS, or not a whole record, has none. Raises nothing.
     """
     if not seen.records or seen.frame is None:
         return
     messages: list[bytes] = []
     for record, layer in zip(seen.records, DTLS(seen.frame.payload).records, strict=False):
         if isinstance(record, Malformed):
-            yield "dtls.record", ""
-            continue
+            break
         yield from _record(record, layer)
         if record.content_type is ContentType.APPLICATION_DATA and record.protection is Protection.OPENED:
             messages.append(record.plaintext)

@@ -42,15 +42,15 @@ class Made:
 PURPOSES = {
     "honest": ("register", "registered-16", "registered-963", "registered-964", "registered-16384", "unregistered-0",
                "deregister", "broadcast", "faa-busy"),
-    "lossy": ("lost-flight-1", "lost-flight-2", "lost-flight-3", "lost-flight-4", "lost-flight-5", "lost-flight-6",
-              "lost-flight-4-thrice", "lost-flight-5-thrice", "record-lost-2", "close-lost", "response-lost"),
-    "reordered": ("overtaken-flight-4", "overtaken-flight-6", "records-swapped", "delayed-flight-5", "late-finished"),
+    "lossy": ("lost-flight-2", "lost-flight-4", "lost-flight-5", "lost-flight-6", "lost-flight-4-thrice",
+              "lost-flight-5-thrice", "record-lost-2", "close-lost", "response-lost"),
+    "reordered": ("overtaken-flight-4", "overtaken-flight-6", "records-swapped", "late-finished"),
     "duplicated": ("duplicate-flight-1", "duplicate-flight-4", "duplicate-flight-5", "record-duplicated"),
-    "glare": ("glare-higher", "glare-lower", "glare-late", "glare-ring-middle"),
+    "glare": ("glare-higher", "glare-lower", "glare-late"),
     "refused": ("foreign-client", "wrong-ca-server", "wrong-name-server", "register-twice-refused",
                 "response-foreign-ca"),
     "hostile": ("junk-radio", "junk-sss", "spoofed-cookie", "replayed-hello", "replayed-session", "oversize-radio"),
-    "restarted": ("power-cycle", "start-over", "sss-restart", "preempt-late"),
+    "restarted": ("power-cycle", "sss-restart", "preempt-late"),
 }  # fmt: skip
 """Ids of purposes by what their captures are."""
 
