@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -45,6 +45,7 @@ _PCAP_MAGIC: Final = {
 }
 """Byte order, and units of the fraction of a second to a microsecond."""
 _PCAP_HEADER, _PCAP_RECORD = 24, 16
+_OPTION: Final = {order: struct.Struct(order + "HH") for order in "<>"}
 _MAX_TIME_US: Final = 2**64 - 1
 _LINKS: Final = tuple(Link)
 _LINK_TYPES: Final = {0: "NULL", 1: "ETHERNET", 101: "RAW", 113: "LINUX_SLL", 195: "IEEE802_15_4", 276: "LINUX_SLL2"}
@@ -115,23 +116,28 @@ def _other_link_type(link_type: int) -> str:
 
 
 def _frame(
-    data: bytes, time_us: int, number: int, offset: int, length: int, comment: str = ""
-) -> Iterator[CapturedFrame | Problem]:
-    """The frame in a packet record's data; `length` is what the record says that it had on the wire."""
-    if len(data) < 4:
-        yield Problem(offset, number, f"a record of {len(data)} bytes, too short for the pseudo-header of 4")
-        return
-    link, direction, sed = PSEUDO_HEADER.unpack_from(data)
+    data: bytes, start: int, end: int, time_us: int, number: int, offset: int, length: int, comment: str = ""
+) -> list[CapturedFrame | Problem]:
+    """The frame in a packet record, and what does not fit.
+
+    The record's content is `data[start:end]`; it says that there were `length` bytes on the wire.
+    """
+    size = end - start
+    if size < PSEUDO_HEADER.size:
+        return [Problem(offset, number, f"a record of {size} bytes, too short for the pseudo-header of 4")]
+    link, direction, sed = PSEUDO_HEADER.unpack_from(data, start)
     if link > 2 or direction > 1:
         what = f"link {link}; there are 0, 1 and 2" if link > 2 else f"direction {direction}; there are 0 and 1"
-        yield Problem(offset, number, f"a pseudo-header with {what}")
-        return
-    if length != len(data):
-        yield Problem(offset, number, f"the record has {len(data)} of {length} bytes")
+        return [Problem(offset, number, f"a pseudo-header with {what}")]
+    found: list[CapturedFrame | Problem] = []
+    if length != size:
+        found.append(Problem(offset, number, f"the record has {size} of {length} bytes"))
     if not 0 <= time_us <= _MAX_TIME_US:
-        yield Problem(offset, number, f"a time of {time_us} us, out of range; taken as 0")
+        found.append(Problem(offset, number, f"a time of {time_us} us, out of range; taken as 0"))
         time_us = 0
-    yield CapturedFrame(time_us, _LINKS[link], direction == 1, sed, data[4:], comment, number, offset)
+    frame = data[start + PSEUDO_HEADER.size : end]
+    found.append(CapturedFrame(time_us, _LINKS[link], direction == 1, sed, frame, comment, number, offset))
+    return found
 
 
 # --- pcap
@@ -168,7 +174,7 @@ def _pcap(window: Window, order: str, per_us: int, max_block: int) -> Iterator[E
         start = window.position + _PCAP_RECORD
         window.position = start + captured
         time_us = seconds * 1_000_000 + fraction // per_us
-        yield from _frame(window.data[start : window.position], time_us, number, offset, length)
+        yield from _frame(window.data, start, window.position, time_us, number, offset, length)
     if window.left:
         yield Problem(
             window.offset, 0, f"the file ends within a record's header: {window.left} of {_PCAP_RECORD} bytes"
@@ -265,7 +271,9 @@ class _Pcapng:
                     continue
                 offset = window.offset
                 window.position = end
-                yield from self._block(kind, data, start + 8, end - 4, offset)
+                reader = _READERS.get(kind)
+                if reader is not None:  # names, statistics, journals and custom blocks say nothing that matters here
+                    yield from reader(self, data, start + 8, end - 4, offset)
         if window.left:
             yield Problem(window.offset, 0, f"{window.left} bytes at the end are too few for a block")
 
@@ -301,13 +309,7 @@ class _Pcapng:
         start, end = window.position, window.position + length
         return window.data[end - 4 : end] == window.data[start + 4 : start + 8]
 
-    def _block(self, kind: int, data: bytes, start: int, end: int, offset: int) -> Iterator[Entry]:
-        """One block's body is `data[start:end]`; `offset` is where the block begins in the file."""
-        reader = _READERS.get(kind)
-        if reader is not None:  # names, statistics, journals and custom blocks say nothing that matters here
-            yield from reader(self, data, start, end, offset)
-
-    def _section(self, data: bytes, start: int, end: int, offset: int) -> Iterator[Entry]:
+    def _section(self, data: bytes, start: int, end: int, offset: int) -> Iterable[Entry]:
         self._interfaces = []
         if end - start < 16:
             yield Problem(offset, 0, f"a section header of {end - start} of 16 bytes")
@@ -319,7 +321,7 @@ class _Pcapng:
             if code == _OPT_COMMENT and (context := Context.parse(value.decode(errors="replace"))) is not None:
                 yield context
 
-    def _interface(self, data: bytes, start: int, end: int, offset: int) -> Iterator[Entry]:
+    def _interface(self, data: bytes, start: int, end: int, offset: int) -> Iterable[Entry]:
         if end - start < 8:
             yield Problem(offset, 0, f"an interface description of {end - start} of 8 bytes")
             return
@@ -338,71 +340,66 @@ class _Pcapng:
             yield Problem(offset, 0, f"interface {number} has {_other_link_type(link_type)}; its records are not read")
         self._interfaces.append(_Interface(link_type == LINKTYPE_USER0, snap, units, offset_s * 1_000_000))
 
-    def _secrets(self, data: bytes, start: int, end: int, offset: int) -> Iterator[Entry]:
+    def _secrets(self, data: bytes, start: int, end: int, offset: int) -> Iterable[Entry]:
         if end - start < 8:
-            yield Problem(offset, 0, f"a decryption secrets block of {end - start} of 8 bytes")
-            return
+            return [Problem(offset, 0, f"a decryption secrets block of {end - start} of 8 bytes")]
         kind, length = struct.unpack_from(self._order + "II", data, start)
         if length > end - start - 8:
-            yield Problem(offset, 0, f"decryption secrets of {length} bytes in a block with room for {end - start - 8}")
-        elif kind == _TLS_KEY_LOG:
-            yield KeyLogText(offset, data[start + 8 : start + 8 + length].decode("ascii", errors="replace"))
+            what = f"decryption secrets of {length} bytes in a block with room for {end - start - 8}"
+            return [Problem(offset, 0, what)]
+        if kind != _TLS_KEY_LOG:
+            return ()
+        return [KeyLogText(offset, data[start + 8 : start + 8 + length].decode("ascii", errors="replace"))]
 
-    def _enhanced(self, data: bytes, start: int, end: int, offset: int) -> Iterator[Entry]:
+    def _enhanced(self, data: bytes, start: int, end: int, offset: int) -> Iterable[Entry]:
         self._number += 1
         if end - start < 20:
-            yield Problem(offset, self._number, f"an enhanced packet block of {end - start} of 20 bytes")
-            return
+            return [Problem(offset, self._number, f"an enhanced packet block of {end - start} of 20 bytes")]
         index, high, low, captured, length = struct.unpack_from(self._order + "IIIII", data, start)
-        yield from self._packet(index, high << 32 | low, captured, length, data, start + 20, end, offset)
+        return self._packet(index, high << 32 | low, captured, length, data, start + 20, end, offset)
 
-    def _obsolete(self, data: bytes, start: int, end: int, offset: int) -> Iterator[Entry]:
+    def _obsolete(self, data: bytes, start: int, end: int, offset: int) -> Iterable[Entry]:
         self._number += 1
         if end - start < 20:
-            yield Problem(offset, self._number, f"a packet block of {end - start} of 20 bytes")
-            return
+            return [Problem(offset, self._number, f"a packet block of {end - start} of 20 bytes")]
         index, high, low, captured, length = struct.unpack_from(self._order + "H2xIIII", data, start)
-        yield from self._packet(index, high << 32 | low, captured, length, data, start + 20, end, offset)
+        return self._packet(index, high << 32 | low, captured, length, data, start + 20, end, offset)
 
-    def _simple(self, data: bytes, start: int, end: int, offset: int) -> Iterator[Entry]:
+    def _simple(self, data: bytes, start: int, end: int, offset: int) -> Iterable[Entry]:
         self._number += 1
         if end - start < 4:
-            yield Problem(offset, self._number, f"a simple packet block of {end - start} of 4 bytes")
-            return
+            return [Problem(offset, self._number, f"a simple packet block of {end - start} of 4 bytes")]
         (length,) = struct.unpack_from(self._order + "I", data, start)
         snap = self._interfaces[0].snap if self._interfaces else 0
         captured = min(length, snap or length, end - start - 4)
-        yield from self._packet(0, None, captured, length, data, start + 4, end, offset)
+        return self._packet(0, None, captured, length, data, start + 4, end, offset)
 
     def _packet(
         self, index: int, stamp: int | None, captured: int, length: int, data: bytes, start: int, end: int, offset: int
-    ) -> Iterator[Entry]:
+    ) -> Iterable[Entry]:
         if index >= len(self._interfaces):
-            yield Problem(offset, self._number, f"a record of interface {index}, which is not described")
-            return
+            return [Problem(offset, self._number, f"a record of interface {index}, which is not described")]
         interface = self._interfaces[index]
         if not interface.wanted:
-            return
-        if captured > end - start:
-            yield Problem(offset, self._number, f"a record of {captured} bytes in a block with room for {end - start}")
-            return
+            return ()
+        stop = start + captured
+        if stop > end:
+            what = f"a record of {captured} bytes in a block with room for {end - start}"
+            return [Problem(offset, self._number, what)]
+        comment = ""
         if stamp is not None:
             self._time = interface.time_us(stamp)
-        stop = start + captured
-        comment = ""
-        if (after := stop + -captured % 4) < end and stamp is not None:
-            comment = "\n".join(
-                value.decode(errors="replace")
-                for code, value in self._options(data, after, end)
-                if code == _OPT_COMMENT
-            )
-        yield from _frame(data[start:stop], self._time, self._number, offset, length, comment)
+            after = stop + -captured % 4
+            if after < end:
+                told = [value for code, value in self._options(data, after, end) if code == _OPT_COMMENT]
+                comment = b"\n".join(told).decode(errors="replace") if told else ""
+        return _frame(data, start, stop, self._time, self._number, offset, length, comment)
 
     def _options(self, data: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
         """Code and value of each option that fits; the end of options, or one that does not fit, ends them."""
-        header = self._order + "HH"
+        unpack = _OPTION[self._order].unpack_from
         while start + 4 <= end:
-            code, length = struct.unpack_from(header, data, start)
+            code, length = unpack(data, start)
             start += 4
             if code == 0 or start + length > end:
                 return

@@ -7,7 +7,7 @@ that only one role sends; record numbers that continue; the session that spoke l
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -62,6 +62,8 @@ class Found:
     session: Session | None = None
     opened: dict[int, bytes] = field(default_factory=dict)
     """Plaintexts by index of record, of those that were opened on the way."""
+    fragments: dict[int, list[Fragment | Malformed]] = field(default_factory=dict)
+    """By index of record, of its handshake records in plaintext."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -76,24 +78,25 @@ class Attribution:
         """Sessions of a pair, the one that spoke last at the end."""
         self._count = 0
 
-    def find(self, captured: CapturedFrame, frame: Frame, parsed: Iterable[Record | Malformed]) -> Found:
+    def find(self, captured: CapturedFrame, frame: Frame, parsed: Sequence[Record | Malformed]) -> Found:
         """The session; begins a new one where the datagram does."""
         a, b = frame.source, frame.target
         pair = (captured.sed, int(captured.link), a, b) if a < b else (captured.sed, int(captured.link), b, a)
         found = Found()
         known = self._pairs.get(pair, [])
         session: Session | None = None
+        content: list[tuple[Record, Fragment]] = []
         for index, entry in enumerate(parsed):
-            if isinstance(entry, Malformed):
-                break
-            if entry.epoch:
-                session = self._by_secret(known, frame.source, entry, index, found)
-            elif entry.content_type is ContentType.HANDSHAKE:
-                content = _content(parsed)
-                if content:
-                    session = self._by_handshake(pair, known, frame, content, found)
-            if session is not None:
-                break
+            if isinstance(entry, Record) and not entry.epoch and entry.content_type is ContentType.HANDSHAKE:
+                fragments = found.fragments[index] = parse_fragments(entry.fragment)
+                content += [(entry, fragment) for fragment in fragments if isinstance(fragment, Fragment)]
+        if content:
+            session = self._by_handshake(pair, known, frame, content, found)
+        else:
+            for index, entry in enumerate(parsed):
+                if isinstance(entry, Record) and entry.epoch:
+                    session = self._by_secret(known, frame.source, entry, index, found)
+                    break
         if session is None:
             records = [e for e in parsed if isinstance(e, Record)]
             if known and records:
@@ -224,17 +227,6 @@ class Attribution:
         if of_pair[-1] is not session:
             of_pair.remove(session)
             of_pair.append(session)
-
-
-def _content(parsed: Iterable[Record | Malformed]) -> list[tuple[Record, Fragment]]:
-    """The fragments in a datagram's records of epoch 0."""
-    return [
-        (entry, fragment)
-        for entry in parsed
-        if isinstance(entry, Record) and not entry.epoch and entry.content_type is ContentType.HANDSHAKE
-        for fragment in parse_fragments(entry.fragment)
-        if isinstance(fragment, Fragment)
-    ]
 
 
 def _likelihood(session: Session, source: int, content: list[tuple[Record, Fragment]]) -> tuple[bool, ...]:

@@ -50,15 +50,26 @@ class Side:
         found = self._records.get(record.epoch << 48 | record.seq)
         return (0, False) if found is None else (found[0], found[1] == _digest(record))
 
-    def remember(self, record: Record, number: int) -> None:
-        """Note a record of frame `number` whose number is new."""
-        if len(self._records) >= MAX_REMEMBERED:
-            del self._records[next(iter(self._records))]
-        self._records[record.epoch << 48 | record.seq] = (number, _digest(record))
+    def remember(self, record: Record, number: int) -> tuple[int, bool]:
+        """Note a record of frame `number`, if its number is new; return what `earlier` does."""
+        key, records = record.epoch << 48 | record.seq, self._records
+        found = records.get(key)
+        if found is not None:
+            return found[0], found[1] == _digest(record)
+        if len(records) >= MAX_REMEMBERED:
+            del records[next(iter(records))]
+        records[key] = (number, _digest(record))
+        return 0, False
+
+
+def _encoded(message: Message) -> bytes:
+    """The message as one fragment, as `Message.encode` has it, in a fifth of the time."""
+    length = len(message.body).to_bytes(3)
+    return b"%c%b%b\0\0\0%b%b" % (message.type, length, message.message_seq.to_bytes(2), length, message.body)
 
 
 def _digest(record: Record) -> int:
-    return hash((record.content_type, record.version, record.fragment))
+    return hash(record.fragment) ^ record.content_type ^ record.version << 8
 
 
 class Session:
@@ -195,4 +206,4 @@ class Session:
         else:  # the server's covers the client's, and a ticket if there was one
             kept += mine[: ends[0] + 1]
             kept += [m for m in server[done[0] + 1 :] if m.type is not HandshakeType.FINISHED]
-        return b"".join(message.encode() for message in kept)
+        return b"".join(map(_encoded, kept))

@@ -15,7 +15,7 @@ from typing import Final
 
 from conformance.capture.frame import CapturedFrame
 from conformance.sessions import notes as words
-from conformance.sessions.attribution import Attribution
+from conformance.sessions.attribution import Attribution, Found
 from conformance.sessions.secrets import Secrets
 from conformance.sessions.seen import Protection, SeenFragment, SeenFrame, SeenRecord
 from conformance.sessions.session import Session
@@ -71,7 +71,7 @@ class Tracker:
         if session is None:
             records = _unattributed(parsed)
             return SeenFrame(captured, frame, "", records, None, None, 0, 0, tuple(found.notes))
-        reading = _Reading(captured, frame, session, self.secrets, found.opened, found.notes)
+        reading = _Reading(captured, frame, session, self.secrets, found)
         return reading.read(parsed)
 
 
@@ -81,12 +81,13 @@ class _Reading:
     __slots__ = (
         "_captured",
         "_flight",
+        "_found",
         "_frame",
         "_news",
         "_notes",
         "_old",
-        "_opened",
         "_overtaken",
+        "_repeats",
         "_secrets",
         "_session",
         "_side",
@@ -98,15 +99,14 @@ class _Reading:
         frame: Frame,
         session: Session,
         secrets: Secrets,
-        opened: dict[int, bytes],
-        notes: list[str],
+        found: Found,
     ) -> None:
         self._captured, self._frame, self._session, self._secrets = captured, frame, session, secrets
         self._side = session.sides[frame.source]
-        self._opened = opened
-        """Plaintexts by index of record, of those that were opened to find the session."""
-        self._notes = notes
+        self._found = found
+        self._notes = found.notes
         self._flight = 0
+        self._repeats = False
         self._overtaken: list[tuple[int, int]] = []
         """Epoch and number of records that others overtook."""
         self._news = False
@@ -125,10 +125,11 @@ class _Reading:
                 records.append(self._record(entry, offset, index))
                 offset += 13 + len(entry.fragment)
         retransmission_of = 0 if self._news else self._old
-        notes = words.repeats(records, self._captured.number)
+        notes = words.repeats(records, self._captured.number) if self._repeats else []
         if retransmission_of and not notes:
             notes = [f"retransmission of frame {retransmission_of}"]
-        notes += words.late(self._overtaken)
+        if self._overtaken:
+            notes += words.late(self._overtaken)
         return SeenFrame(
             self._captured,
             self._frame,
@@ -147,7 +148,7 @@ class _Reading:
         protection = Protection.PLAIN
         plaintext: bytes | None = fragment
         if epoch:
-            plaintext = self._opened.get(index)
+            plaintext = self._found.opened.get(index)
             if plaintext is None:
                 plaintext = self._open(record)
             if plaintext is not None:
@@ -155,18 +156,19 @@ class _Reading:
             else:
                 refused = session.keys is not None or session.refused
                 protection = Protection.REFUSED if refused else Protection.SEALED
-        replay_of, same = side.earlier(record)
         if protection is Protection.REFUSED:  # a forgery takes no number
+            replay_of, same = side.earlier(record)
             self._notes.append(f"record {epoch}/{record.seq} does not authenticate")
-        elif not replay_of:
-            side.remember(record, number)
-            if epoch <= 1:
-                self._count(epoch, record)
+        else:
+            replay_of, same = side.remember(record, number)
+            if not replay_of and epoch <= 1:
+                self._count(epoch, record.seq)
         fragments: tuple[SeenFragment | Malformed, ...] = ()
         kind = record.content_type
         if kind is ContentType.HANDSHAKE:
             if plaintext is not None:
-                fragments = tuple(map(self._fragment, parse_fragments(plaintext)))
+                pieces = self._found.fragments.get(index) or parse_fragments(plaintext)
+                fragments = tuple([self._fragment(piece) for piece in pieces])
             elif protection is Protection.SEALED:
                 self._sealed_finished()
         elif kind is ContentType.CHANGE_CIPHER_SPEC:
@@ -175,6 +177,7 @@ class _Reading:
             side.data_begun = True
             if self._captured.link is Link.SSS and SSS_ID in (self._frame.source, self._frame.target):
                 self._notes.extend(words.registration(plaintext or b"", self._frame.source == SSS_ID))
+        self._repeats |= bool(replay_of)
         return SeenRecord(
             kind,
             record.version,
@@ -203,11 +206,13 @@ class _Reading:
             self._frame.source == session.client,
         )
 
-    def _count(self, epoch: int, record: Record) -> None:
+    def _count(self, epoch: int, seq: int) -> None:
         """Note a gap in the numbers of an epoch, or that a record came late."""
         expected = self._side.expected
         begin = expected.get(epoch)
-        seq = record.seq
+        if begin == seq:
+            expected[epoch] = seq + 1
+            return
         if begin is None:
             # An epoch begins with 0. The first of epoch 0 may be an answer to a hello, whose number it takes over.
             begin = 0 if epoch and not self._session.late else seq
