@@ -5,19 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from conformance.capture import CapturedFrame, Context
 from conformance.cast import Cast
+from conformance.evidence import Watch, shown, told, words
 from conformance.faults import Fault
 from conformance.judge import Diverged, Judge
 from conformance.lab import Lab, Sighting
 from conformance.purpose import Purpose
 from conformance.results import CaseResult, Divergence
 from conformance.targets.base import HarnessError, IutFault, Target
-from conformance.wire.frames import Frame, FrameReader
+from conformance.wire.certificates import Authorities
+from conformance.wire.frames import HEADER, Frame, FrameReader
 from conformance.wire.secrets import KeyLog
 from model.alphabet import BROADCAST, DEREGISTER, FAA_ID, REFUSED, REGISTER, SSS_ID, Link
 from model.profile import PROFILES, Setting
@@ -26,6 +28,8 @@ from model.verdict import Verdict
 TRACE_VERSION = 1
 IDLE_LIMIT = 1_200_000
 """Virtual milliseconds within which every device must have come to rest."""
+SESSION_SIZE = 16
+"""Bytes of the message that shows an IUT to be alive."""
 
 
 @dataclass
@@ -69,6 +73,10 @@ class Case:
         """When the IUT was powered up, virtual milliseconds."""
         self._sent: list[tuple[int, int, bytes]] = []
         """Messages that CPUs gave: from, to, payload."""
+        self._told: dict[int, int] = {}
+        """How much of what the IUT said to a peer has been asked about."""
+        self._deviated: int | None = None
+        """The frames at the IUT's boundary until the scripted peers became honest."""
 
     # --- the whole run
 
@@ -117,6 +125,7 @@ class Case:
             except Unreached as error:
                 raise Unreached(f"Step {number + 1} ({step}): {error.reason}") from None
         self._do_wait(until="idle")
+        self._find_evidence()
         left = [f"{_at(self.purpose, d)} {_frame(f)}" for d, frames in self.lab.inbox.items() for f in frames]
         if left:
             raise Unreached(f"At the end a CPU had got something that the purpose does not expect: {', '.join(left)}.")
@@ -240,8 +249,22 @@ class Case:
             if not self.lab.idle():
                 raise Unreached(f"a device still waits for something after {IDLE_LIMIT} ms.")
 
-    def _do_expect(self, what: str, at: int = 0, from_: int = 0, size: int | None = None, op: int = 0) -> None:
+    def _do_expect(
+        self,
+        what: str,
+        at: int = 0,
+        from_: int = 0,
+        size: int | None = None,
+        op: int = 0,
+        said: Sequence[str] = (),
+    ) -> None:
         at = at or self.purpose.iut
+        if what == "reaction":
+            self._expect_reaction(at, said)
+            return
+        if what == "session":
+            self._expect_session(at)
+            return
         got = self.lab.inbox.setdefault(at, [])
         told = "; ".join(map(_frame, got)) or "nothing"
         if what == "nothing":
@@ -279,6 +302,45 @@ class Case:
                 elif frame.payload not in (request(at, op) for op in (REGISTER, DEREGISTER, REFUSED)):
                     raise Unreached(f"{_at(self.purpose, at)} got {_frame(frame)}, which nobody gave for it.")
             got.clear()
+
+    def _expect_reaction(self, at: int, said: Sequence[str]) -> None:
+        """All that the IUT has said to a peer since it was last asked about is one of these."""
+        facts = [f for to_iut, fs in self._facts(at, None) if not to_iut for f in fs]
+        new, self._told[at] = facts[self._told.get(at, 0) :], len(facts)
+        heard = words(new)
+        if not any(told(heard, reaction) for reaction in said):
+            raise Unreached(f"the IUT said {', '.join(heard) or 'nothing'} to {at}.")
+
+    def _expect_session(self, at: int) -> None:
+        """The IUT is alive: once it is at rest, a session with an honest peer, or the SSS, works."""
+        self._do_wait(until="idle")
+        self._deviated = len(self.lab.sightings) if self._deviated is None else self._deviated
+        self._boots += 1
+        if at == SSS_ID:
+            self.lab.nodes[at] = self.cast.scripted_sss({})
+            self._do_register()
+        else:
+            self.lab.nodes[at] = self.cast.sed(at, self._boots, honest=True)
+            self._do_send(self.purpose.iut, SESSION_SIZE, at)
+        self._do_wait(until="idle")
+        self._do_expect("answer" if at == SSS_ID else "message", size=SESSION_SIZE, op=REGISTER)
+
+    def _find_evidence(self) -> None:
+        """What the purpose says of its scripted peers' frames was there."""
+        facts = [f for peer in self.purpose.scripted for to, fs in self._facts(peer, self._deviated) if to for f in fs]
+        for evidence in self.purpose.evidence:
+            if not shown(evidence, facts):
+                raise Unreached(f"no frame of the scripted peers shows {evidence}: the deviation has not taken place.")
+
+    def _facts(self, peer: int, until: int | None) -> list[tuple[bool, list[dict[str, Any]]]]:
+        """What there was between the IUT and a peer: whether it went to the IUT, and its facts."""
+        watch = Watch(self._keylog, Authorities(self.cast.authorities()))
+        found = []
+        for sighting in self.lab.sightings[:until]:
+            if sighting.peer == peer and sighting.link is not Link.CPU and sighting.fate != "lost":
+                source = peer if sighting.towards else self.purpose.iut
+                found.append((sighting.towards, watch.datagram(source, sighting.data[HEADER.size :])))
+        return found
 
     def _payload(self, size: int) -> bytes:
         """The next payload: a function of seed, purpose and count."""

@@ -1,14 +1,23 @@
-"""Who plays in a case: the deployment, the other SEDs and the SSS, all from one seed."""
+"""Who plays in a case: the deployment, the other SEDs and the SSS, all from one seed.
+
+A player is the reference, or the scripted peer if the purpose has a script for it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from conformance.abstraction import Identity
+from conformance.forged import forge
 from conformance.lab import Node
+from conformance.peer.credentials import Identity as PeerIdentity
+from conformance.peer.credentials import Shown
+from conformance.peer.endpoint import Endpoint
+from conformance.peer.node import PeerSed, PeerSss, Registrar, sed_identity, sss_identity
+from conformance.peer.script import Script, parse
 from conformance.purpose import Peer, Purpose
 from conformance.wire.certificates import Authorities
 from conformance.wire.frames import Frame, FrameReader
@@ -53,6 +62,8 @@ class Cast:
         self.response = purpose.response
         """What the SSS answers from now on to a registration that it grants: one of `RESPONSES`."""
         self.sss = SssNode(self._start_sss, ids)
+        self._registrar = Registrar(self._seed + b"/registrar")
+        """Of a scripted SSS."""
 
     def image(self, boots: int = 0) -> bytes:
         """The IUT's provisioning image; after a power cycle with a new boot seed (ADV-3)."""
@@ -60,7 +71,8 @@ class Cast:
 
     def authorities(self) -> dict[str, bytes]:
         """The two CA certificates by label, DER."""
-        return {"PROVISIONING": self.deployment.authority.certificate, "RUNTIME": self.sss.runtime_ca}
+        runtime = self.sss if self._purpose.sss is None else self._registrar
+        return {"PROVISIONING": self.deployment.authority.certificate, "RUNTIME": runtime.runtime_ca}
 
     def identity(self) -> Identity:
         """What the judge knows of the IUT."""
@@ -70,12 +82,31 @@ class Cast:
 
     def nodes(self) -> dict[int, Node]:
         """The players by id."""
-        return {**{peer.id: self.sed(peer.id) for peer in self._purpose.peers}, SSS_ID: self.sss}
+        sss = self.sss if self._purpose.sss is None else self.scripted_sss(self._purpose.sss)
+        return {**{peer.id: self._player(peer) for peer in self._purpose.peers}, SSS_ID: sss}
 
-    def sed(self, sed_id: int, boots: int = 0) -> Controller:
+    def _player(self, peer: Peer) -> Node:
+        if peer.script is None:
+            return self.sed(peer.id)
+        scripted = parse(peer.script)
+        identity = sed_identity(self.deployment, peer.id)
+        shown = None if peer.credentials == "good" else forge(peer.credentials, identity)
+        return ScriptedSed(peer.id, identity, shown, scripted, self._seed + b"/scripted")
+
+    def scripted_sss(self, document: dict[str, Any]) -> PeerSss:
+        """An SSS with a script; `{}` is an honest one."""
+        return PeerSss(
+            sss_identity(self.deployment),
+            self._registrar,
+            script=parse(document),
+            alter=self._respond,
+            seed=self._seed + b"/scripted",
+        )
+
+    def sed(self, sed_id: int, boots: int = 0, *, honest: bool = False) -> Controller:
         """A peer after so many power cycles, each with a boot seed of its own (ADV-3)."""
         peer = next(p for p in self._purpose.peers if p.id == sed_id)
-        if peer.credentials == "good":
+        if honest or peer.credentials == "good":
             return Controller(self._image(sed_id, boots))
         seed = self._seed + b"/%d" % sed_id + (b"/%d" % boots if boots else b"")
         return Controller.from_credentials(sed_id, self._credentials(peer), seed)
@@ -103,6 +134,20 @@ class Cast:
         if peer.credentials == "foreign-certificate":
             foreign.ca = self.deployment.authority.certificate
         return foreign
+
+
+class ScriptedSed(PeerSed):
+    """A scripted SED that may show another certificate than its own."""
+
+    def __init__(self, sed_id: int, identity: PeerIdentity, shown: Shown | None, does: Script, seed: bytes) -> None:
+        super().__init__(sed_id, identity, client=does, server=does, seed=seed)
+        self._shown = shown
+
+    def _open(self, other: int, role: str, script: Script, now: int) -> Endpoint:
+        session = super()._open(other, role, script, now)
+        if self._shown is not None:
+            session._state.shown = self._shown
+        return session
 
 
 _STRANGER: Final = 0

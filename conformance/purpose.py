@@ -1,8 +1,8 @@
 """Test purposes: data files that say what the environment of an IUT does, and what must have come of it.
 
-A purpose is a TOML file in `conformance/purposes/`, named by its id. It says nothing about what the IUT must do at
-each step: that is the model's business. Its `expect` steps say when the purpose was reached; a run that is allowed but
-does not reach them is INCONCLUSIVE. `docs/purposes.md` describes the format for people.
+A purpose is a TOML file in `conformance/purposes/` or a folder of it, named by its id. It says nothing about what the
+IUT must do at each step: that is the model's business. Its `expect` steps say when the purpose was reached; a run that
+is allowed but does not reach them is INCONCLUSIVE. `docs/purposes.md` describes the format for people.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from conformance.evidence import FACTS
+from conformance.peer import script
+from conformance.report.requirements import load_requirements, load_standards
+from conformance.wire.records import AlertCode
 from model.alphabet import HIGHEST_ID, LOWEST_SED_ID, SSS_ID
 
 FOLDER: Final = Path(__file__).parent / "purposes"
@@ -45,7 +49,7 @@ STEPS: Final[dict[str, dict[str, type]]] = {
     "respond": {"response": str},
     # time, and what must have come
     "wait": {"ms": int, "until": str},
-    "expect": {"what": str, "at": int, "from": int, "size": int, "op": int},
+    "expect": {"what": str, "at": int, "from": int, "size": int, "op": int, "said": list},
 }
 """Kinds of steps and the types of their arguments."""
 
@@ -87,7 +91,7 @@ CHOICES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("inject", "link"): ("radio", "sss", "cpu"),
     ("wait", "until"): ("idle", "deadline"),
     ("respond", "response"): RESPONSES,
-    ("expect", "what"): ("message", "answer", "nothing", "rest"),
+    ("expect", "what"): ("message", "answer", "nothing", "rest", "reaction", "session"),
     **{(kind, "record"): ("data", "close", "alert") for kind in ("lose", "duplicate", "delay", "swap")},
 }
 BOUNDS: Final[dict[str, tuple[int, int]]] = {
@@ -117,6 +121,35 @@ DEVICES: Final = {
 CREDENTIALS: Final = ("good", "foreign", "foreign-certificate", "wrong-name")
 """What a peer has to show: its own; another deployment's altogether; another CA's certificate while it trusts the right
 CA; the right CA's certificate in another name."""
+FORGED: Final = (
+    "authority",
+    "ca-false-issuer",
+    "critical-extension",
+    "issuer-usage",
+    "long-path",
+    "nul-name",
+    "no-name",
+    "padded-name",
+    "spaced-name",
+    "two-names",
+    "wrong-usage",
+)
+"""What a scripted peer may have to show besides; `conformance.forged` makes it."""
+SAYS: Final = (
+    "hello",
+    "verify-request",
+    "hello-cookie",
+    "flight4",
+    "flight5",
+    "flight6",
+    "data",
+    "close",
+    "alert",
+    "warning",
+)
+"""What an IUT can say to a peer; `alert` and `warning` with the names of codes, as in `alert bad_certificate`."""
+PEERS_VIEW: Final = ("reaction", "session")
+"""What is expected at a peer or the SSS, rather than at a CPU."""
 
 
 class BadPurpose(ValueError):
@@ -136,12 +169,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Another SED on the radio, played by the reference."""
+    """Another SED on the radio, played by the reference, or, if it has a script, by the scripted peer."""
 
     id: int
     credentials: str = "good"
     name: int = 0
     """With `wrong-name`: the id that its certificate states."""
+    script: dict[str, Any] | None = None
+    """What it does otherwise than an honest peer, until the purpose expects a `session`: `conformance.peer.script`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +198,16 @@ class Purpose:
     """REG-5: whether the SSS takes a second registration."""
     response: str = "honest"
     """What the SSS answers to a registration that it grants: `honest`, or another of `RESPONSES`."""
+    sss: dict[str, Any] | None = None
+    """A script for the SSS."""
+    evidence: tuple[dict[str, Any], ...] = ()
+    """What the records of the scripted peers must have shown: `conformance.evidence`."""
+
+    @property
+    def scripted(self) -> tuple[int, ...]:
+        """The ids of the peers, the SSS among them, that have scripts: the purpose is a deviation."""
+        sss = (SSS_ID,) if self.sss is not None else ()
+        return sss + tuple(p.id for p in self.peers if p.script is not None)
 
     def document(self) -> dict[str, Any]:
         """The purpose as plain data; `parse` reads it back."""
@@ -171,27 +216,39 @@ class Purpose:
             "requirements": list(self.requirements),
             "about": self.about,
             "iut": self.iut,
-            "peers": [{"id": p.id, "credentials": p.credentials, "name": p.name} for p in self.peers],
+            "peers": [_peer(p) for p in self.peers],
             "removed": list(self.removed),
             "overhear": self.overhear,
             "replace": self.replace,
             "response": self.response,
             "steps": [{"do": s.kind, **s.arguments} for s in self.steps],
+            **({} if self.sss is None else {"sss": self.sss}),
+            **({"evidence": list(self.evidence)} if self.evidence else {}),
         }
+
+
+def _peer(peer: Peer) -> dict[str, Any]:
+    plain = {"id": peer.id, "credentials": peer.credentials, "name": peer.name}
+    return plain if peer.script is None else plain | {"script": peer.script}
 
 
 def parse(identifier: str, document: dict[str, Any]) -> Purpose:
     """A purpose from plain data. Raises BadPurpose."""
     known = {"title": str, "requirements": list, "about": str, "iut": int, "peers": list, "removed": list}
-    known |= {"overhear": bool, "replace": bool, "response": str, "steps": list}
+    known |= {"overhear": bool, "replace": bool, "response": str, "steps": list, "sss": dict, "evidence": list}
     _check(f"purpose {identifier}", document, known, ("title", "requirements", "steps"))
     _choose(f"purpose {identifier}", "response", document.get("response", "honest"), RESPONSES)
     peers: list[Peer] = []
     for number, peer in enumerate(document.get("peers", [])):
         where = f"purpose {identifier}, peer {number + 1}"
-        _check(where, peer, {"id": int, "credentials": str, "name": int}, ("id",))
-        _choose(where, "credentials", peer.get("credentials", "good"), CREDENTIALS)
+        _check(where, peer, {"id": int, "credentials": str, "name": int, "script": dict}, ("id",))
+        _choose(where, "credentials", peer.get("credentials", "good"), CREDENTIALS + FORGED * ("script" in peer))
+        _script(where, peer.get("script", {}))
         peers.append(Peer(**peer))
+    _script(f"purpose {identifier}, sss", document.get("sss", {}))
+    evidence = document.get("evidence", [])
+    for number, facts in enumerate(evidence):
+        _evidence(f"purpose {identifier}, evidence {number + 1}", facts)
     iut = document.get("iut", 10)
     ids = [iut, *(p.id for p in peers)]
     if len(set(ids)) < len(ids) or not all(LOWEST_SED_ID <= i <= HIGHEST_ID for i in ids):
@@ -212,7 +269,36 @@ def parse(identifier: str, document: dict[str, Any]) -> Purpose:
         overhear=document.get("overhear", False),
         replace=document.get("replace", True),
         response=document.get("response", "honest"),
+        sss=document.get("sss"),
+        evidence=tuple(evidence),
     )
+
+
+def _script(where: str, table: dict[str, Any]) -> None:
+    try:
+        script.parse(table)
+    except script.BadScript as error:
+        raise BadPurpose(f"{where}: {error}") from None
+
+
+def _evidence(where: str, table: Any) -> None:
+    _check(where, table, FACTS, ())
+    if "hex" in table and not re.fullmatch(r"([0-9a-f]{2})+", table["hex"]):
+        raise BadPurpose(f"{where}: `hex` is not hexadecimal, in small letters")
+
+
+def _reaction(where: str, said: list[Any] | None) -> None:
+    """The reactions that count: each is what the IUT says to the peer, in order, and nothing else."""
+    if not said or not all(isinstance(s, str) for s in said):
+        raise BadPurpose(f"{where}: `said` is a list of texts such as 'verify-request, flight4, alert decode_error'")
+    for words in said:
+        for word in filter(None, words.split(", ")):
+            kind, _, codes = word.partition(" ")
+            _choose(where, "said", kind, SAYS)
+            if bool(codes) != (kind in ("alert", "warning")):
+                raise BadPurpose(f"{where}: `alert` and `warning`, and only they, have codes, unlike {word!r}")
+            for code in filter(None, codes.split("|")):
+                _choose(where, "code", code, [c.name.lower() for c in AlertCode])
 
 
 def _step(where: str, table: Any, ids: list[int]) -> Step:
@@ -227,8 +313,14 @@ def _step(where: str, table: Any, ids: list[int]) -> Step:
             _choose(where, name, value, CHOICES[kind, name])
         elif name in BOUNDS and not BOUNDS[name][0] <= value <= BOUNDS[name][1]:
             raise BadPurpose(f"{where} ({kind}): `{name}` is {BOUNDS[name][0]} to {BOUNDS[name][1]}, not {value}")
-        elif name in DEVICES and value not in (ids if kind in SED_STEPS or name == "at" else [SSS_ID, *ids]):
+        elif name in DEVICES and value not in _devices(kind, name, arguments, ids):
             raise BadPurpose(f"{where} ({kind}): `{name}` must be {DEVICES[name]}; {value} is none")
+    if arguments.get("what") in PEERS_VIEW and "at" not in arguments:
+        raise BadPurpose(f"{where} ({kind}): `at` is missing: which peer, or the SSS?")
+    if (arguments.get("what") == "reaction") != ("said" in arguments):
+        raise BadPurpose(f"{where} ({kind}): `said` and a `reaction` belong together")
+    if "said" in arguments:
+        _reaction(f"{where} ({kind})", arguments["said"])
     if kind in ("lose", "duplicate", "delay") and ("flight" in arguments) == ("record" in arguments):
         raise BadPurpose(f"{where} ({kind}): name either a flight (1 to 6) or a record (data, close)")
     if kind == "wait" and ("ms" in arguments) == ("until" in arguments):
@@ -238,6 +330,11 @@ def _step(where: str, table: Any, ids: list[int]) -> Step:
     if "raw" in arguments and not re.fullmatch(r"([0-9a-fA-F]{2}\s*)*", arguments["raw"]):
         raise BadPurpose(f"{where} (inject): `raw` is not hexadecimal")
     return Step(kind, arguments)
+
+
+def _devices(kind: str, name: str, arguments: dict[str, Any], ids: list[int]) -> list[int]:
+    at_cpu = name == "at" and arguments.get("what") not in PEERS_VIEW
+    return ids if kind in SED_STEPS or at_cpu else [SSS_ID, *ids]
 
 
 def _check(where: str, table: Any, known: dict[str, type], required: tuple[str, ...]) -> None:
@@ -269,5 +366,18 @@ def load(path: Path) -> Purpose:
 
 
 def load_purposes(folder: Path = FOLDER) -> list[Purpose]:
-    """All purposes of a folder, in the order of their ids. Raises BadPurpose."""
-    return [load(path) for path in sorted(folder.glob("*.toml"))]
+    """All purposes of a folder and the folders in it, in the order of their ids.
+
+    Raises BadPurpose, also if two have one id, or if one cites a requirement that the pages do not have.
+    """
+    known = load_requirements() | load_standards()
+    found: dict[str, Purpose] = {}
+    for path in sorted(folder.rglob("*.toml"), key=lambda p: p.stem):
+        purpose = load(path)
+        if purpose.id in found:
+            raise BadPurpose(f"{path}: there is another purpose {purpose.id}; an id is there once")
+        found[purpose.id] = purpose
+        for requirement in purpose.requirements:
+            if known:  # a wheel does not carry the pages
+                _choose(f"{path}", "requirement", requirement, known)
+    return list(found.values())

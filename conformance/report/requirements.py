@@ -9,8 +9,11 @@ from pathlib import Path
 
 PROTOCOL_PAGE = Path(__file__).parents[2] / "docs" / "protocol.md"
 """The page in a checkout or an editable install. A wheel does not carry it; then only ids are shown."""
+STANDARDS_PAGE = PROTOCOL_PAGE.with_name("rfc6347.md")
+"""What RFCs ask for (DTL-7), as a table."""
 
 _BULLET = re.compile(r"^- \*\*([A-Z]{3}-\d+)( \(H\))?\*\*(.*)$")
+_ROW = re.compile(r"^\| (RFC\d+-\d+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|([^|]*)\|$", re.MULTILINE)
 _SECTION = re.compile(r"^## \d+\. (.+)$")
 _TELLING = 50
 """Characters from which a requirement's beginning tells what it asks for; `Glare and rings.` does not."""
@@ -67,6 +70,18 @@ def parse_requirements(page: str) -> dict[str, Requirement]:
             text, _, historic = " ".join(" ".join(words).split()).partition(_HISTORIC)
             found[bullet[1]] = Requirement(bullet[1], section, bool(bullet[2]), _plain(text), _plain(historic))
     return found
+
+
+def load_standards(page: Path = STANDARDS_PAGE) -> dict[str, Requirement]:
+    """The requirements of RFCs by id, such as RFC6347-41; none if the page cannot be read."""
+    try:
+        rows = _ROW.findall(page.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return {}
+    return {
+        name: Requirement(name, f"RFC {name[3 : name.index('-')]}, section {section}", False, f"{level}: {text}", "")
+        for name, section, level, text, _ in rows
+    }
 
 
 def describe(requirement: str, known: Mapping[str, Requirement]) -> str:

@@ -21,7 +21,7 @@ from model.alphabet import Link
 from model.verdict import Verdict
 from reference.sss import Sss
 
-PURPOSES = {p.id: p for p in load_purposes()}
+PURPOSES = {p.id: p for p in load_purposes() if not p.scripted}
 
 
 class Altered(ReferenceTarget):
