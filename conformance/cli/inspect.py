@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from conformance.capture import Problem
 from conformance.cli.shared import (
@@ -20,6 +21,8 @@ from conformance.cli.shared import (
     complain,
     nearest,
 )
+from conformance.inspection.files import CopyView, PictureView
+from conformance.inspection.keys import Keys
 from conformance.inspection.ladder import LadderBuilder
 from conformance.inspection.select import Selection
 from conformance.inspection.source import Source
@@ -27,28 +30,41 @@ from conformance.inspection.stats import Statistics
 from conformance.inspection.views import JsonView, LadderView, Lines, StatsView, TableView, View
 from conformance.inspection.words import Clock, counted
 from conformance.report.console import Style
-from conformance.sessions.secrets import Secrets
+from conformance.report.requirements import load_requirements
 from conformance.sessions.seen import SeenFrame
 from model.alphabet import FAA_ID, HIGHEST_ID, SSS_ID, Link
+from model.profile import PROFILES
+from model.verdict import Verdict
+
+if TYPE_CHECKING:
+    from conformance.inspection.judging import Judgement
 
 _LINKS = {"radio": Link.RADIO, "sss": Link.SSS, "cpu": Link.CPU}
 _PARTIES = {"sss": SSS_ID, "faa": FAA_ID}
+_FILES = ("svg", "html", "write")
+"""Options that name a file to write."""
+_VERDICTS = {"ALLOWED": Verdict.PASS, "NOT_ALLOWED": Verdict.FAIL, "UNKNOWN": Verdict.INCONCLUSIVE}
 _TICK = 5_000
 """Frames between two reports of progress."""
 
 _EPILOG = """FILE is a pcap or pcapng file of link type USER0, also gzip'd, or - for standard input. Sessions are
-decrypted with the secrets in the file. Filters choose what is shown; sessions are tracked over the whole file.
+decrypted with the secrets in the file and those of --decrypt. Filters choose what is shown; sessions are tracked over
+the whole file. What was decrypted stands in the clear in whatever is written; files are their owner's alone (0600).
 
 examples:
   scewl inspect reports/out/conform/register.pcapng
   scewl inspect a.pcapng --ladder --session 2
   scewl inspect a.pcapng --decrypt sslkeylog.txt --link radio --device 11
+  scewl inspect a.pcapng --judge                    what each device did wrong, if anything
+  scewl inspect a.pcapng --html a.html --svg a.svg  to send to a colleague
+  scewl inspect a.pcapng --judge --write b.pcapng   a copy with comments that Wireshark shows
   scewl inspect a.pcapng --frame 12                 every field of one frame
   scewl inspect a.pcapng --stats
   scewl inspect a.pcapng --json | jq 'select(.session == 2)'
   ... | scewl inspect -                             lines come as the frames do
 
-exit codes: 0 inspected, 2 usage, 3 not a capture or not readable, 4 nothing selected, 130 interrupted"""
+exit codes: 0 inspected, and with --judge all is allowed; 1 --judge: a device did what no rule allows; 2 usage;
+3 no capture, or --judge cannot tell; 4 nothing selected; 130 interrupted"""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -74,6 +90,21 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     filters.add_argument("--session", type=int, action="append", metavar="N", help="frames of this session")
     filters.add_argument("--frames", metavar="A-B", help="frames A to B; A- and -B are open at one end")
+    files = parser.add_argument_group("files, instead of the table or beside a view (an older file is replaced)")
+    files.add_argument("--svg", type=Path, metavar="FILE", help="the ladder as a picture")
+    files.add_argument("--html", type=Path, metavar="FILE", help="everything as one page")
+    files.add_argument("--write", type=Path, metavar="FILE", help="a pcapng copy with a comment for each frame")
+    parser.add_argument(
+        "--decrypt",
+        type=Path,
+        action="append",
+        metavar="KEYS",
+        help="an NSS key log, the private key of a server with RSA key exchange, or a deployment's folder (repeatable)",
+    )
+    judging = parser.add_argument_group("judging")
+    judging.add_argument("--judge", action="store_true", help="run the model beside the capture for every device")
+    judging.add_argument("--profile", choices=sorted(PROFILES), help="the model's (default: what the capture says)")
+    judging.add_argument("--lossless", action="store_true", help="the capture misses no frame of the links that it has")
     parser.set_defaults(run=run)
 
 
@@ -127,8 +158,16 @@ def run(args: argparse.Namespace) -> int:
     selection = _selection(args)
     _check(args)
     file, size, live = _open(args.file)
-    clock, out = Clock(), Lines(live=live)
-    work = _Work(args.file, Source(file, Secrets(), clock), selection, _views(args, out, clock))
+    keys = _keys(args)
+    judgement = None
+    if args.judge:
+        from conformance.inspection import judging  # late: so is all that only some calls need
+
+        if not isinstance(file, Path):
+            file = judging.twice(file)
+        judgement = judging.judge(file, keys, profile=args.profile, lossless=args.lossless)
+    source, out = Source(file, keys, Clock()), Lines(live=live)
+    work = _Work(args.file, source, selection, _views(args, out, source, judgement))
     if sys.stderr.isatty() and not sys.stdout.isatty():
         work.size = size
     try:
@@ -138,14 +177,19 @@ def run(args: argparse.Namespace) -> int:
     if work.source.fatal is not None:
         complain(*_unreadable(args.file, work.source.fatal.what))
         return EXIT_ERROR
-    _end(work, out)
-    out.flush()
-    if not work.source.frames and work.source.problems:
+    _end(work, args, out, judgement)
+    return _code(work, judgement)
+
+
+def _code(work: _Work, judgement: Judgement | None) -> int:
+    """The exit code, and the reason for one that the output does not tell."""
+    frames = work.source.frames
+    if not frames and work.source.problems:
         return EXIT_ERROR
-    if not work.shown and not selection.everything:
-        complain(f"nothing selected: none of the {work.source.frames:,} frames of {work.name} fits the filters")
+    if not work.shown and not work.selection.everything:
+        complain(f"nothing selected: none of the {frames:,} frames of {work.name} fits the filters")
         return EXIT_NOTHING
-    return EXIT_PASS
+    return EXIT_PASS if judgement is None else _VERDICTS[judgement.standing.name].exit_code
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -157,6 +201,20 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("--ladder is a drawing and --json is for machines; choose one")
     if args.frame is not None and args.frames:
         raise UsageError("--frame is one frame and --frames are several; choose one")
+    if (args.profile or args.lossless) and not args.judge:
+        raise UsageError(f"--{'profile' if args.profile else 'lossless'} goes with --judge")
+    written: dict[Path, str] = {} if args.file == "-" else {Path(args.file).resolve(): "FILE"}
+    for name in _FILES:
+        path = getattr(args, name)
+        if path is None:
+            continue
+        if path.is_dir():
+            raise UsageError(f"--{name} {path}: a folder; name a file in it")
+        if not path.parent.is_dir():
+            raise UsageError(f"--{name} {path}: there is no folder {path.parent}")
+        if other := written.get(path.resolve()):
+            raise UsageError(f"--{name} {path}: that is {other}; name another file")
+        written[path.resolve()] = f"--{name}"
 
 
 def _open(name: str) -> tuple[Path | BinaryIO, int, bool]:
@@ -175,6 +233,22 @@ def _open(name: str) -> tuple[Path | BinaryIO, int, bool]:
         raise UsageError(f"no file {path}{near}")
     status = path.stat()
     return path, status.st_size, not stat.S_ISREG(status.st_mode)
+
+
+def _keys(args: argparse.Namespace) -> Keys:
+    """The secrets that were named. Raises UsageError."""
+    keys = Keys()
+    for path in args.decrypt or ():
+        if not path.exists():
+            names = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+            raise UsageError(f"--decrypt {path}: no such file or folder{nearest(path.name, names)}")
+        try:
+            keys.add(path)
+        except ValueError as error:
+            raise UsageError(f"--decrypt: {error}") from None
+    for note in keys.notes:
+        complain(note)
+    return keys
 
 
 def _selection(args: argparse.Namespace) -> Selection:
@@ -212,33 +286,95 @@ def parse_device(text: str) -> int:
     raise UsageError(f"--device {text}: a SCEWL id is a number up to {HIGHEST_ID}, or SSS, or FAA")
 
 
-def _views(args: argparse.Namespace, out: Lines, clock: Clock) -> list[View]:
-    fields = None
+def _views(args: argparse.Namespace, out: Lines, source: Source, judgement: Judgement | None) -> list[View]:
+    """What the frames go to: at most one view on stdout, which comes first, and files."""
+    style, clock = Style.of(sys.stdout), source.clock
+    verdicts = judgement.verdicts if judgement else []
+    fields, wrong = None, {}
     if args.full or args.frame is not None:
         from conformance.inspection.full import all_fields  # late: Scapy takes its time
 
         fields = all_fields
-    style = Style.of(sys.stdout)
+    if verdicts:
+        from conformance.inspection.results import marks
+
+        wrong = marks(verdicts)
+    found: list[View] = []
     if args.json:
-        return [JsonView(out, Statistics(), frames=not args.stats, fields=fields)]
-    if args.ladder:
-        return [LadderView(out, style, LadderBuilder(clock))]
-    if args.stats:
-        return [StatsView(out, Statistics())]
-    return [TableView(out, clock, style, fields)]
+        found.append(JsonView(out, Statistics(), frames=not args.stats, fields=fields))
+    elif args.ladder:
+        found.append(LadderView(out, style, LadderBuilder(clock, marked=frozenset(wrong))))
+    elif args.stats:
+        found.append(StatsView(out, Statistics()))
+    elif fields or not any(getattr(args, name) for name in _FILES):
+        found.append(TableView(out, clock, style, fields, wrong))
+    if args.svg:
+        found.append(PictureView(args.svg, Path(args.file).name, LadderBuilder(clock, marked=frozenset(wrong))))
+    if args.html:
+        from conformance.inspection.page import PageView
+
+        found.append(PageView(clock, args.html, Path(args.file).name, _command(args), verdicts))
+    if args.write:
+        from conformance.inspection.results import remarks
+
+        found.append(CopyView(args.write, source, remarks(verdicts), whole=not _filtered(args)))
+    return found
 
 
-def _end(work: _Work, out: Lines) -> None:
+def _filtered(args: argparse.Namespace) -> bool:
+    return any(getattr(args, name) for name in ("link", "device", "session", "frames", "frame"))
+
+
+def _command(args: argparse.Namespace) -> str:
+    """The call that shows the same as a page."""
+    words = ["scewl", "inspect", args.file]
+    for name in ("link", "device", "session", "decrypt"):
+        for value in getattr(args, name) or ():
+            words += [f"--{name}", str(value)]
+    if args.frames or args.frame:
+        words += ["--frames", args.frames or str(args.frame)]
+    words += [f"--{name}" for name in ("judge", "lossless") if getattr(args, name)]
+    if args.profile:
+        words += ["--profile", args.profile]
+    return shlex.join(words)
+
+
+def _end(work: _Work, args: argparse.Namespace, out: Lines, judgement: Judgement | None) -> None:
     """Write what is known at the end."""
-    source, (view, *_) = work.source, work.views
-    if isinstance(view, JsonView):
+    source, views = work.source, work.views
+    view = views[0] if views and isinstance(views[0], JsonView) else None
+    if judgement is not None:
+        from conformance.inspection.results import verdict_document, verdict_text
+
+        known, style = load_requirements(), Style.of(sys.stdout)
+        devices = work.selection.devices
+        for verdict in judgement.verdicts:
+            if devices and verdict.sed not in devices:
+                continue
+            if view is not None:
+                view.object(verdict_document(verdict))
+            else:
+                out.write("\n".join(["", *verdict_text(verdict, source.clock, known, style)]))
+        if view is None:
+            out.write("")
+    if view is not None:
         view.object(_summary_document(work, view.statistics))
-    elif not isinstance(view, StatsView):
+    elif not args.stats:
         out.write(_summary(work))
+    for name in _FILES:
+        if path := getattr(args, name):
+            (complain if args.json else out.write)(f"written: {path}")
+    out.flush()
     if source.first_problem is not None:
         first = source.first_problem
         told = counted(source.problems, "problem")
         complain(f"{work.name}: {told}; the first at byte {first.offset:,}: {first.what}")
+    for name, count in source.keys.useless():
+        complain(
+            f"none of the {counted(count, 'secret')} in {name} belongs to a session in {work.name}"
+            if count > 1
+            else f"the secret in {name} belongs to no session in {work.name}"
+        )
 
 
 def _summary(work: _Work) -> str:

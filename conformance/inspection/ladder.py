@@ -32,8 +32,8 @@ class LadderBuilder:
     most: int = MOST_FRAMES
     left_out: int = 0
     """Frames beyond those limits."""
-    marked: int | None = None
-    """Number of a frame to mark; None for none."""
+    marked: frozenset[int] = frozenset()
+    """Numbers of frames to mark; the first that is drawn is."""
     _rungs: list[tuple[LadderFrame, str, str]] = field(default_factory=list)
     _lanes: set[str] = field(default_factory=set)
     _drawn: dict[tuple[Link, int], list[set[int]]] = field(default_factory=dict)
@@ -77,13 +77,20 @@ class LadderBuilder:
         """Lines for a terminal."""
         whole = self.ladder()
         short = replace(whole, rungs=tuple(replace(rung, label=_short(rung.label, ascii_only)) for rung in whole.rungs))
-        return [*text_ladder(short, width=width, mark=self.marked, ascii_only=ascii_only), *self.limits()]
+        return [*text_ladder(short, width=width, mark=self._mark(), ascii_only=ascii_only), *self.limits()]
 
     def svg(self, title: str) -> str:
         """A picture that stands alone, with its own colours."""
-        drawn = svg_ladder(self.ladder(), mark=self.marked, title=title)
+        drawn = self.drawing(title)
         style = (Path(__file__).parent / "ladder.css").read_text("utf-8")
         return drawn.replace("</title>", f"</title><style>{style}</style>", 1) + "\n"
+
+    def drawing(self, title: str) -> str:
+        """The picture for a page that has the colours."""
+        return svg_ladder(self.ladder(), mark=self._mark(), title=title)
+
+    def _mark(self) -> int | None:
+        return next((frame.step for frame, _, _ in self._rungs if frame.step in self.marked), None)
 
     def limits(self) -> list[str]:
         """What was left out, as lines."""

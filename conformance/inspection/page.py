@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -20,9 +21,11 @@ from conformance.capture import Problem
 from conformance.files import write_private
 from conformance.inspection.full import all_fields
 from conformance.inspection.ladder import LadderBuilder
+from conformance.inspection.results import marks, where
 from conformance.inspection.stats import Statistics, session_ends, suite
 from conformance.inspection.words import LINKS, Clock, counted, ends, label, notes, numbers, seconds
-from conformance.report.ladder import svg_ladder
+from conformance.onlooker import DeviceVerdict, Standing
+from conformance.report.requirements import describe, load_requirements
 from conformance.sessions.seen import SeenFrame
 
 MOST_FRAMES: Final = 1_000
@@ -30,23 +33,32 @@ MOST_FRAMES: Final = 1_000
 _MOST_PROBLEMS: Final = 100
 _MOST_DETAILS: Final = 20_000
 """Characters of details per frame."""
+_TONES: Final = {Standing.ALLOWED: "pass", Standing.NOT_ALLOWED: "fail", Standing.UNKNOWN: "inconclusive"}
 _FOLDER: Final = Path(__file__).parent
 _SHARED: Final = Path(conformance.report.__file__).parent
 
 
 @dataclass(slots=True)
 class PageView:
-    """Collects what the page shows; `write` makes it."""
+    """Collects what the page shows, and writes it at the end."""
 
     clock: Clock
+    path: Path
+    name: str
+    """The capture's."""
+    command: str
+    """The call that shows the same."""
+    verdicts: Sequence[DeviceVerdict] = ()
     statistics: Statistics = field(default_factory=Statistics)
+    wrong: dict[int, str] = field(init=False)
     _ladder: LadderBuilder = field(init=False)
     _rows: list[dict[str, Any]] = field(default_factory=list)
     _problems: list[Problem] = field(default_factory=list)
     _left_out: int = 0
 
     def __post_init__(self) -> None:
-        self._ladder = LadderBuilder(self.clock, MOST_FRAMES)
+        self.wrong = marks(self.verdicts)
+        self._ladder = LadderBuilder(self.clock, MOST_FRAMES, marked=frozenset(self.wrong))
 
     def frame(self, seen: SeenFrame) -> None:
         """Take a frame."""
@@ -70,6 +82,7 @@ class PageView:
             "notes": notes(seen),
             "comment": captured.comment,
             "details": _details(seen),
+            "wrong": self.wrong.get(captured.number, ""),
         }
         row["text"] = " ".join(str(row[key]) for key in ("number", "link", "ends", "what", "notes")).lower()
         self._rows.append(row)
@@ -80,13 +93,10 @@ class PageView:
             self._problems.append(problem)
 
     def end(self) -> None:
-        """Nothing is left to take."""
+        """Write the page. Raises OSError."""
+        write_private(self.path, self.render().encode())
 
-    def write(self, path: Path, name: str, command: str) -> None:
-        """Write the page; `name` is the capture's, `command` the call that makes the page again. Raises OSError."""
-        write_private(path, self.render(name, command).encode())
-
-    def render(self, name: str, command: str) -> str:
+    def render(self) -> str:
         """The page's text. The same capture gives the same page."""
         css = (_SHARED / "page.css").read_text("utf-8") + (_FOLDER / "page.css").read_text("utf-8")
         script = (_SHARED / "page.js").read_text("utf-8")
@@ -99,10 +109,11 @@ class PageView:
         )
         links = {name: sum(1 for row in self._rows if row["link"] == name) for name in LINKS.values()}
         return environment.get_template("page.html.j2").render(
-            name=name,
-            command=command,
+            name=self.name,
+            command=self.command,
+            verdicts=[self._verdict(verdict) for verdict in self.verdicts],
             facts=self._facts(),
-            ladder=Markup(svg_ladder(self._ladder.ladder(), title=f"Ladder of {name}")),
+            ladder=Markup(self._ladder.drawing(f"Ladder of {self.name}")),
             limits=self._ladder.limits(),
             rows=self._rows,
             left_out=self._left_out,
@@ -127,6 +138,16 @@ class PageView:
             ("Decrypted", f"{sum(count.session.decrypted for count in statistics.sessions.values()):,}"),
             ("Retransmitted", counted(statistics.retransmissions, "frame")),
         ]
+
+    def _verdict(self, verdict: DeviceVerdict) -> dict[str, Any]:
+        known = load_requirements()
+        return {
+            "verdict": verdict,
+            "tone": _TONES[verdict.standing],
+            "where": where(verdict, self.clock),
+            "links": ", ".join(LINKS[link] for link in verdict.links) or "none",
+            "requirements": [describe(requirement, known) for requirement in verdict.requirements],
+        }
 
     def _sessions(self) -> list[dict[str, Any]]:
         return [

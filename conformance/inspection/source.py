@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from conformance.capture import CapturedFrame, Context, KeyLogText, Problem, read_capture
+from conformance.inspection.keys import Keys
 from conformance.inspection.words import Clock
-from conformance.sessions.secrets import Secrets
 from conformance.sessions.seen import SeenFrame, SeenSession
 from conformance.sessions.track import Tracker
 
@@ -19,12 +19,10 @@ class Source:
     """Reads a capture once and says what it came to."""
 
     file: Path | BinaryIO
-    secrets: Secrets
-    """Those from elsewhere; those in the file are added as they come."""
+    keys: Keys
+    """Those from elsewhere; the secrets in the file are added as they come."""
     clock: Clock
     """Told what the capture says of its times."""
-    wanted: set[bytes] = field(default_factory=set)
-    """Client randoms of secrets from elsewhere; those of sessions that are met are taken out."""
     context: Context | None = None
     """What the capture says of itself; the first of several."""
     frames: int = 0
@@ -43,7 +41,7 @@ class Source:
 
     def entries(self) -> Iterator[SeenFrame | Problem]:
         """The frames and problems in the file's order. Raises OSError."""
-        feed = Tracker(self.secrets).feed
+        feed = Tracker(self.keys.secrets).feed
         for entry in read_capture(self.file):
             if isinstance(entry, CapturedFrame):
                 seen = feed(entry)
@@ -58,7 +56,7 @@ class Source:
                     self.fatal = entry
                 yield entry
             elif isinstance(entry, KeyLogText):
-                self.secrets.add_key_log(entry.text)
+                self.keys.secrets.add_key_log(entry.text)
             elif self.context is None:
                 self.context = entry
                 self.clock.context(entry)
@@ -68,6 +66,6 @@ class Source:
         if number > self.sessions:
             self._decrypted.extend(bytes(number - self.sessions))
             self.sessions = number
-            self.wanted.discard(session.client_random)
+            self.keys.met(session.client_random)
         if session.decrypted:
             self._decrypted[number - 1] = 1

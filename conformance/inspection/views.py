@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from conformance.capture import Problem
@@ -66,6 +66,8 @@ class TableView:
     clock: Clock
     style: Style
     fields: Fields | None = None
+    marks: Mapping[int, str] = field(default_factory=dict)
+    """By frame number, what is wrong there."""
     _begun: bool = False
 
     def frame(self, seen: SeenFrame) -> None:
@@ -76,6 +78,8 @@ class TableView:
         if self.fields is not None:
             text = "\n".join([self.style.strong(text), *(f"    {name}: {value}" for name, value in self.fields(seen))])
         self.out.write(text)
+        if self.marks and (mark := self.marks.get(seen.captured.number)):
+            self.out.write(self.style.strong(f"   ^^^^ {mark}"))
 
     def problem(self, problem: Problem) -> None:
         """Write it where it occurs."""

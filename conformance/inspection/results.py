@@ -1,0 +1,96 @@
+"""What is said of a capture's devices: the model's verdicts."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from conformance.inspection.words import LINKS, Clock, counted, seconds
+from conformance.onlooker import DeviceVerdict, Standing
+from conformance.report.console import Style
+from conformance.report.requirements import Requirement, describe
+
+_MOST = 8
+"""Possibilities and assumptions that the text shows; JSON has all."""
+
+
+def remarks(verdicts: Sequence[DeviceVerdict]) -> dict[int, str]:
+    """By frame number, what the model says there: rules and states, and whether it is not allowed."""
+    found: dict[int, str] = {}
+    for verdict in verdicts:
+        for note in verdict.annotations:
+            parts = [f"rules: {', '.join(note.rules)}"] if note.rules else []
+            parts += [" or ".join(note.states)] if note.states else []
+            if parts:
+                found[note.number] = "; ".join(parts)
+    for number, text in marks(verdicts).items():
+        found[number] = f"{found[number]}\n{text}" if number in found else text
+    return found
+
+
+def marks(verdicts: Sequence[DeviceVerdict]) -> dict[int, str]:
+    """By frame number, what is wrong there: at the last of the frames where it shows."""
+    return {
+        max(verdict.frames): f"NOT ALLOWED, SED {verdict.sed}: {verdict.text}"
+        for verdict in verdicts
+        if verdict.standing is Standing.NOT_ALLOWED and verdict.frames
+    }
+
+
+def where(verdict: DeviceVerdict, clock: Clock) -> str:
+    """`at frame 12, 7.000000 s`; empty if it is about no moment."""
+    parts: list[str] = []
+    if verdict.frames:
+        parts.append(f"at frame{'s' * (len(verdict.frames) > 1)} {', '.join(map(str, verdict.frames))}")
+    if verdict.time_us is not None:
+        parts.append(f"{'' if parts else 'at '}{seconds(clock.relative(verdict.time_us))} s")
+    return ", ".join(parts)
+
+
+def verdict_text(verdict: DeviceVerdict, clock: Clock, known: Mapping[str, Requirement], style: Style) -> Iterator[str]:
+    """A device's lines."""
+    name = verdict.standing.value.upper()
+    links = ", ".join(LINKS[link] for link in verdict.links) or "none"
+    at = where(verdict, clock)
+    yield style.strong(f"SED {verdict.sed}: {name}{', ' + at if at else ''}")
+    yield from _wrapped(verdict.text, style)
+    yield f"    judged: {counted(verdict.judged, 'frame')}; links captured: {links}"
+    if verdict.observed or verdict.expected:
+        yield f"    observed: {', '.join(verdict.observed) or 'nothing'}"
+        for index, outputs in enumerate(verdict.expected[:_MOST]):
+            yield f"    {'allowed: ' if index == 0 else '     or: '} {', '.join(outputs) or 'nothing'}"
+        if len(verdict.expected) > _MOST:
+            yield f"          and {len(verdict.expected) - _MOST} more"
+    if verdict.rules:
+        yield f"    rules:    {', '.join(verdict.rules)}"
+    for requirement in verdict.requirements:
+        yield from _wrapped(f"requirement {describe(requirement, known)}", style)
+    for assumption in verdict.assumptions[:_MOST]:
+        yield from _wrapped(assumption, style)
+    if len(verdict.assumptions) > _MOST:
+        yield f"    and {len(verdict.assumptions) - _MOST} more assumptions"
+
+
+def verdict_document(verdict: DeviceVerdict) -> dict[str, Any]:
+    """A device's object for JSON; times in microseconds as the file has them."""
+    return {
+        "kind": "verdict",
+        "sed": verdict.sed,
+        "standing": verdict.standing.name,
+        "text": verdict.text,
+        "requirements": list(verdict.requirements),
+        "rules": list(verdict.rules),
+        "frames": list(verdict.frames),
+        "time_us": verdict.time_us,
+        "expected": [list(outputs) for outputs in verdict.expected],
+        "observed": list(verdict.observed),
+        "assumptions": list(verdict.assumptions),
+        "judged": verdict.judged,
+        "links": [LINKS[link] for link in verdict.links],
+        "states": list(verdict.states),
+    }
+
+
+def _wrapped(text: str, style: Style) -> list[str]:
+    return textwrap.wrap(text, style.width, initial_indent="    ", subsequent_indent="        ", break_on_hyphens=False)
