@@ -63,8 +63,8 @@ examples:
   scewl inspect a.pcapng --json | jq 'select(.session == 2)'
   ... | scewl inspect -                             lines come as the frames do
 
-exit codes: 0 inspected, and with --judge all is allowed; 1 --judge: a device did what no rule allows; 2 usage;
-3 no capture, or --judge cannot tell; 4 nothing selected; 130 interrupted"""
+exit codes: 0 inspected, and with --judge all is allowed; 1 a device did what no rule allows, or a monitor's alarm;
+2 usage; 3 no capture, or --judge cannot tell; 4 nothing selected; 130 interrupted"""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -103,6 +103,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     judging = parser.add_argument_group("judging")
     judging.add_argument("--judge", action="store_true", help="run the model beside the capture for every device")
+    judging.add_argument(
+        "--monitors", action="store_true", help="look for known bug patterns, as --judge also does"
+    )
     judging.add_argument("--profile", choices=sorted(PROFILES), help="the model's (default: what the capture says)")
     judging.add_argument("--lossless", action="store_true", help="the capture misses no frame of the links that it has")
     parser.set_defaults(run=run)
@@ -166,7 +169,7 @@ def run(args: argparse.Namespace) -> int:
         if not isinstance(file, Path):
             file = judging.twice(file)
         judgement = judging.judge(file, keys, profile=args.profile, lossless=args.lossless)
-    source, out = Source(file, keys, Clock()), Lines(live=live)
+    source, out = Source(file, keys, Clock(), watch=args.judge or args.monitors), Lines(live=live)
     work = _Work(args.file, source, selection, _views(args, out, source, judgement))
     if sys.stderr.isatty() and not sys.stdout.isatty():
         work.size = size
@@ -189,6 +192,8 @@ def _code(work: _Work, judgement: Judgement | None) -> int:
     if not work.shown and not work.selection.everything:
         complain(f"nothing selected: none of the {frames:,} frames of {work.name} fits the filters")
         return EXIT_NOTHING
+    if work.source.alarm_count:
+        return Verdict.FAIL.exit_code
     return EXIT_PASS if judgement is None else _VERDICTS[judgement.standing.name].exit_code
 
 
@@ -307,13 +312,13 @@ def _views(args: argparse.Namespace, out: Lines, source: Source, judgement: Judg
     elif args.stats:
         found.append(StatsView(out, Statistics()))
     elif fields or not any(getattr(args, name) for name in _FILES):
-        found.append(TableView(out, clock, style, fields, wrong))
+        found.append(TableView(out, source, style, fields, wrong))
     if args.svg:
         found.append(PictureView(args.svg, Path(args.file).name, LadderBuilder(clock, marked=frozenset(wrong))))
     if args.html:
         from conformance.inspection.page import PageView
 
-        found.append(PageView(clock, args.html, Path(args.file).name, _command(args), verdicts))
+        found.append(PageView(source, args.html, Path(args.file).name, _command(args), verdicts))
     if args.write:
         from conformance.inspection.results import remarks
 
@@ -333,7 +338,7 @@ def _command(args: argparse.Namespace) -> str:
             words += [f"--{name}", str(value)]
     if args.frames or args.frame:
         words += ["--frames", args.frames or str(args.frame)]
-    words += [f"--{name}" for name in ("judge", "lossless") if getattr(args, name)]
+    words += [f"--{name}" for name in ("judge", "monitors", "lossless") if getattr(args, name)]
     if args.profile:
         words += ["--profile", args.profile]
     return shlex.join(words)
@@ -355,8 +360,14 @@ def _end(work: _Work, args: argparse.Namespace, out: Lines, judgement: Judgement
                 view.object(verdict_document(verdict))
             else:
                 out.write("\n".join(["", *verdict_text(verdict, source.clock, known, style)]))
+    if source.watch:
+        from conformance.inspection.results import alarm_document, alarms_text
+
         if view is None:
-            out.write("")
+            out.write("\n".join(["", *alarms_text(source, Style.of(sys.stdout)), ""]))
+        else:
+            for alarm in source.alarms:
+                view.object(alarm_document(alarm))
     if view is not None:
         view.object(_summary_document(work, view.statistics))
     elif not args.stats:

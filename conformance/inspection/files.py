@@ -11,6 +11,7 @@ from conformance.capture import CapturedFrame, Problem, write_capture
 from conformance.files import write_private
 from conformance.inspection.ladder import LadderBuilder
 from conformance.inspection.source import Source
+from conformance.inspection.views import alarm_text
 from conformance.inspection.words import label, notes
 from conformance.sessions.seen import SeenFrame
 
@@ -59,6 +60,7 @@ class CopyView:
         """Take a frame. Raises OSError."""
         captured, session = seen.captured, seen.session
         said = [captured.comment, label(seen), notes(seen), self.remarks.get(captured.number, "")]
+        said += [alarm_text(alarm) for alarm in self.source.current]
         self._frames.append(replace(captured, comment="\n".join(filter(None, said))))
         if session is not None and (master := self.source.keys.secrets.master(session.client_random)):
             self._pairs[session.client_random] = master

@@ -22,8 +22,10 @@ from conformance.files import write_private
 from conformance.inspection.full import all_fields
 from conformance.inspection.ladder import LadderBuilder
 from conformance.inspection.results import marks, where
+from conformance.inspection.source import Source
 from conformance.inspection.stats import Statistics, session_ends, suite
-from conformance.inspection.words import LINKS, Clock, counted, ends, label, notes, numbers, seconds
+from conformance.inspection.views import alarm_text
+from conformance.inspection.words import LINKS, counted, ends, label, notes, numbers, seconds
 from conformance.onlooker import DeviceVerdict, Standing
 from conformance.report.requirements import describe, load_requirements
 from conformance.sessions.seen import SeenFrame
@@ -42,7 +44,7 @@ _SHARED: Final = Path(conformance.report.__file__).parent
 class PageView:
     """Collects what the page shows, and writes it at the end."""
 
-    clock: Clock
+    source: Source
     path: Path
     name: str
     """The capture's."""
@@ -58,7 +60,7 @@ class PageView:
 
     def __post_init__(self) -> None:
         self.wrong = marks(self.verdicts)
-        self._ladder = LadderBuilder(self.clock, MOST_FRAMES, marked=frozenset(self.wrong))
+        self._ladder = LadderBuilder(self.source.clock, MOST_FRAMES, marked=frozenset(self.wrong))
 
     def frame(self, seen: SeenFrame) -> None:
         """Take a frame."""
@@ -69,9 +71,9 @@ class PageView:
             return
         captured = seen.captured
         start, end = ends(seen)
-        row = {
+        row: dict[str, Any] = {
             "number": captured.number,
-            "time": seconds(self.clock.relative(captured.time_us)),
+            "time": seconds(self.source.clock.relative(captured.time_us)),
             "sed": captured.sed,
             "way": "towards the controller" if captured.towards else "sent by the controller",
             "link": LINKS[captured.link],
@@ -80,10 +82,10 @@ class PageView:
             "numbers": numbers(seen),
             "what": label(seen),
             "notes": notes(seen),
-            "comment": captured.comment,
             "details": _details(seen),
-            "wrong": self.wrong.get(captured.number, ""),
+            "wrong": [self.wrong[captured.number]] if captured.number in self.wrong else [],
         }
+        row["wrong"] += [alarm_text(alarm) for alarm in self.source.current]
         row["text"] = " ".join(str(row[key]) for key in ("number", "link", "ends", "what", "notes")).lower()
         self._rows.append(row)
 
@@ -111,6 +113,9 @@ class PageView:
         return environment.get_template("page.html.j2").render(
             name=self.name,
             command=self.command,
+            alarms=self.source.alarms,
+            alarm_count=self.source.alarm_count,
+            watched=self.source.watch,
             verdicts=[self._verdict(verdict) for verdict in self.verdicts],
             facts=self._facts(),
             ladder=Markup(self._ladder.drawing(f"Ladder of {self.name}")),
@@ -144,7 +149,7 @@ class PageView:
         return {
             "verdict": verdict,
             "tone": _TONES[verdict.standing],
-            "where": where(verdict, self.clock),
+            "where": where(verdict, self.source.clock),
             "links": ", ".join(LINKS[link] for link in verdict.links) or "none",
             "requirements": [describe(requirement, known) for requirement in verdict.requirements],
         }

@@ -1,4 +1,4 @@
-"""What is said of a capture's devices: the model's verdicts."""
+"""What is said of a capture's devices: the model's verdicts, and the alarms of the bug-pattern monitors."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from conformance.inspection.source import Source
+from conformance.inspection.views import alarm_text
 from conformance.inspection.words import LINKS, Clock, counted, seconds
+from conformance.monitors import Alarm
 from conformance.onlooker import DeviceVerdict, Standing
 from conformance.report.console import Style
 from conformance.report.requirements import Requirement, describe
 
+_MOST_ALARMS = 50
+"""Alarms that the text shows; JSON has more."""
 _MOST = 8
 """Possibilities and assumptions that the text shows; JSON has all."""
 
@@ -89,6 +94,40 @@ def verdict_document(verdict: DeviceVerdict) -> dict[str, Any]:
         "judged": verdict.judged,
         "links": [LINKS[link] for link in verdict.links],
         "states": list(verdict.states),
+    }
+
+
+def alarms_text(source: Source, style: Style) -> Iterator[str]:
+    """The alarms of the monitors, and which of them could not look."""
+    yield style.strong(f"{counted(source.alarm_count, 'alarm')} of the bug-pattern monitors")
+    for alarm in source.alarms[:_MOST_ALARMS]:
+        yield from _wrapped(alarm_text(alarm), style)
+    if source.alarm_count > _MOST_ALARMS:
+        yield f"    and {source.alarm_count - _MOST_ALARMS:,} more"
+    needs: dict[str, set[str]] = {}
+    for blind in source.blind:
+        where = (
+            f"{blind.need.value} in {counted(len(blind.sessions), 'session')}" if blind.sessions else blind.need.value
+        )
+        needs.setdefault(where, set()).add(blind.monitor)
+    for need, monitors in needs.items():
+        yield from _wrapped(f"{counted(len(monitors), 'monitor')} missed {need}: {', '.join(sorted(monitors))}", style)
+
+
+def alarm_document(alarm: Alarm) -> dict[str, Any]:
+    """An alarm's object for JSON."""
+    return {
+        "kind": "alarm",
+        "monitor": alarm.monitor,
+        "party": alarm.party,
+        "basis": alarm.basis.value,
+        "tap": alarm.tap,
+        "session": alarm.session or None,
+        "frames": list(alarm.frames),
+        "time_us": alarm.time_us,
+        "severity": alarm.severity.value,
+        "requirements": list(alarm.requirements),
+        "text": alarm.text,
     }
 
 

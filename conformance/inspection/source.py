@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from conformance.capture import CapturedFrame, Context, KeyLogText, Problem, read_capture
 from conformance.inspection.keys import Keys
 from conformance.inspection.words import Clock
 from conformance.sessions.seen import SeenFrame, SeenSession
 from conformance.sessions.track import Tracker
+
+if TYPE_CHECKING:
+    from conformance.monitors import Alarm, Blind, Monitors
+
+MOST_ALARMS: Final = 1_000
+"""Alarms that are kept; further ones are counted."""
 
 
 @dataclass(slots=True)
@@ -23,6 +29,8 @@ class Source:
     """Those from elsewhere; the secrets in the file are added as they come."""
     clock: Clock
     """Told what the capture says of its times."""
+    watch: bool = False
+    """Whether the bug-pattern monitors look at it."""
     context: Context | None = None
     """What the capture says of itself; the first of several."""
     frames: int = 0
@@ -31,6 +39,14 @@ class Source:
     problems: int = 0
     first_problem: Problem | None = None
     fatal: Problem | None = None
+    alarms: list[Alarm] = field(default_factory=list)
+    """The first `MOST_ALARMS`."""
+    alarm_count: int = 0
+    current: list[Alarm] = field(default_factory=list)
+    """Those that the latest frame raised."""
+    blind: list[Blind] = field(default_factory=list)
+    """Monitors that could not look; known at the end."""
+    _monitors: Monitors | None = None
     _decrypted: bytearray = field(default_factory=bytearray)
     """A byte for each session."""
 
@@ -48,6 +64,8 @@ class Source:
                 self.frames += 1
                 if seen.session is not None:
                     self._count(seen.session)
+                if self.watch:
+                    self._watch(seen)
                 yield seen
             elif isinstance(entry, Problem):
                 self.problems += 1
@@ -60,6 +78,22 @@ class Source:
             elif self.context is None:
                 self.context = entry
                 self.clock.context(entry)
+
+        if self._monitors is not None:
+            self._note(self._monitors.end())
+            self.blind = self._monitors.blind()
+
+    def _watch(self, seen: SeenFrame) -> None:
+        if self._monitors is None:
+            from conformance.monitors import Monitors  # late: most calls do without
+
+            self._monitors = Monitors(boots={} if self.context is None else self.context.boots)
+        self._note(self._monitors.feed(seen))
+
+    def _note(self, alarms: list[Alarm]) -> None:
+        self.current = alarms
+        self.alarm_count += len(alarms)
+        self.alarms += alarms[: MOST_ALARMS - len(self.alarms)]
 
     def _count(self, session: SeenSession) -> None:
         number = session.number

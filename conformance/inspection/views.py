@@ -6,16 +6,19 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from conformance.capture import Problem
 from conformance.inspection.ladder import LadderBuilder
 from conformance.inspection.lines import frame_document
+from conformance.inspection.source import Source
 from conformance.inspection.stats import Statistics
 from conformance.inspection.table import HEADING, line
-from conformance.inspection.words import Clock
 from conformance.report.console import Style
 from conformance.sessions.seen import SeenFrame
+
+if TYPE_CHECKING:
+    from conformance.monitors import Alarm
 
 Fields = Callable[[SeenFrame], Iterable[tuple[str, str]]]
 """Names and values of every field of every layer of a frame."""
@@ -60,10 +63,10 @@ class View(Protocol):
 
 @dataclass(slots=True)
 class TableView:
-    """A line per frame; with `fields`, every field of every layer below it."""
+    """A line per frame; with `fields`, every field of every layer below it; then what is wrong there."""
 
     out: Lines
-    clock: Clock
+    source: Source
     style: Style
     fields: Fields | None = None
     marks: Mapping[int, str] = field(default_factory=dict)
@@ -74,12 +77,14 @@ class TableView:
         """Write its line."""
         if not self._begun:
             self._begin()
-        text = line(seen, self.clock)
+        text = line(seen, self.source.clock)
         if self.fields is not None:
             text = "\n".join([self.style.strong(text), *(f"    {name}: {value}" for name, value in self.fields(seen))])
         self.out.write(text)
         if self.marks and (mark := self.marks.get(seen.captured.number)):
             self.out.write(self.style.strong(f"   ^^^^ {mark}"))
+        for alarm in self.source.current:
+            self.out.write(self.style.strong(f"   ^^^^ {alarm_text(alarm)}"))
 
     def problem(self, problem: Problem) -> None:
         """Write it where it occurs."""
@@ -163,6 +168,11 @@ class JsonView:
     def object(self, document: dict[str, Any]) -> None:
         """Write one line."""
         self.out.write(json.dumps(document, separators=(",", ":")))
+
+
+def alarm_text(alarm: Alarm) -> str:
+    """An alarm in a line."""
+    return f"ALARM {alarm.monitor}, frames {', '.join(map(str, alarm.frames))}: {alarm.text}"
 
 
 def problem_text(problem: Problem) -> str:
