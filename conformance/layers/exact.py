@@ -24,7 +24,7 @@ class _NoteField(Field[str, str]):
         return s
 
     def getfield(self, pkt: Packet, s: bytes) -> tuple[bytes, str]:
-        return s, ""
+        return s, str(self.default)
 
 
 class Malformed(Raw):

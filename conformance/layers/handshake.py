@@ -16,6 +16,7 @@ from conformance.layers.messages import BODIES, Body, dissect_message
 
 _HEADER: Final = 12
 """Bytes of type, length, message_seq, fragment_offset and fragment_length."""
+_MAX_LENGTH: Final = 2**24 - 1
 _COMPUTED: Any = None
 
 
@@ -79,7 +80,8 @@ class DTLSHandshake(Exact):
         if self.fragment_length is None:
             pkt = pkt[:9] + len(pay).to_bytes(3, "big")
         if self.length is None:
-            pkt = pkt[:1] + (self.fragment_offset + len(pay)).to_bytes(3, "big") + pkt[4:]
+            # An offset given at will may lead beyond what the field can say.
+            pkt = pkt[:1] + min(self.fragment_offset + len(pay), _MAX_LENGTH).to_bytes(3, "big") + pkt[4:]
         return pkt + pay
 
     def _do_summary(self) -> tuple[int, str, list[Any]]:

@@ -88,8 +88,6 @@ class VectorsField(Field[list[bytes], bytes]):
         found = []
         while inner:
             end = self.size + int.from_bytes(inner[: self.size], "big")
-            if len(inner) < end:
-                raise ValueError(f"an item of {self.name} is cut short")
             found.append(inner[self.size : end])
             inner = inner[end:]
         return rest, found
@@ -123,9 +121,9 @@ class DTLSClientHello(Body):
         ShortEnumField("version", DTLS_1_2, VERSIONS),
         XStrFixedLenField("random", bytes(32), 32),
         FieldLenField("session_id_length", None, fmt="B", length_of="session_id"),
-        XStrLenField("session_id", b"", length_from=lambda p: p.session_id_length),
+        XStrLenField("session_id", b"", length_from=lambda p: p.session_id_length, max_length=32),
         FieldLenField("cookie_length", None, fmt="B", length_of="cookie"),
-        XStrLenField("cookie", b"", length_from=lambda p: p.cookie_length),
+        XStrLenField("cookie", b"", length_from=lambda p: p.cookie_length, max_length=255),
         FieldLenField("cipher_suites_length", None, length_of="cipher_suites"),
         NumbersField("cipher_suites", [], ShortEnumField("", 0, CIPHER_SUITES), lambda p: p.cipher_suites_length),
         FieldLenField("comp_methods_length", None, fmt="B", length_of="comp_methods"),
@@ -147,7 +145,7 @@ class DTLSHelloVerifyRequest(Body):
     fields_desc = [
         ShortEnumField("version", DTLS_1_0, VERSIONS),
         FieldLenField("cookie_length", None, fmt="B", length_of="cookie"),
-        XStrLenField("cookie", b"", length_from=lambda p: p.cookie_length),
+        XStrLenField("cookie", b"", length_from=lambda p: p.cookie_length, max_length=255),
     ]
 
 
@@ -160,7 +158,7 @@ class DTLSServerHello(Body):
         ShortEnumField("version", DTLS_1_2, VERSIONS),
         XStrFixedLenField("random", bytes(32), 32),
         FieldLenField("session_id_length", None, fmt="B", length_of="session_id"),
-        XStrLenField("session_id", b"", length_from=lambda p: p.session_id_length),
+        XStrLenField("session_id", b"", length_from=lambda p: p.session_id_length, max_length=32),
         ShortEnumField("cipher_suite", 0, CIPHER_SUITES),
         ByteEnumField("comp_method", 0, _COMPRESSIONS),
         ExtensionsLenField(),
@@ -200,7 +198,7 @@ class DTLSServerKeyExchange(Body):
         ByteEnumField("server_curve_type", _NAMED_CURVE, _CURVE_TYPES),
         ShortEnumField("server_named_curve", 23, CURVES),
         FieldLenField("server_point_len", None, fmt="B", length_of="server_point"),
-        XStrLenField("server_point", b"", length_from=lambda p: p.server_point_len),
+        XStrLenField("server_point", b"", length_from=lambda p: p.server_point_len, max_length=255),
         ShortEnumField("sig_hash_alg", 0x0403, SIGNATURES),
         FieldLenField("sig_len", None, length_of="sig"),
         XStrLenField("sig", b"", length_from=lambda p: p.sig_len),
@@ -249,7 +247,7 @@ class DTLSClientKeyExchangeECDHE(Body):
     title = "ClientKeyExchange"
     fields_desc = [
         FieldLenField("client_point_len", None, fmt="B", length_of="client_point"),
-        XStrLenField("client_point", b"", length_from=lambda p: p.client_point_len),
+        XStrLenField("client_point", b"", length_from=lambda p: p.client_point_len, max_length=255),
     ]
 
 

@@ -87,9 +87,9 @@ def silent(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 # --- hostile bytes
 
 
-def shapes(data: bytes) -> None:
-    """Every view of every layer, of the layer that the bytes are and of those that they are not."""
-    for cls in (DTLS, SCEWL, SCEWLCapture, DTLSRecord, DTLSHandshake):
+def shapes(data: bytes, *classes: type[Packet]) -> None:
+    """Every view of the layers that the bytes may be."""
+    for cls in classes or (DTLS, SCEWL, SCEWLCapture, DTLSRecord, DTLSHandshake):
         p = cls(data)
         assert raw(p) == data
         assert raw(p.copy()) == data
@@ -145,7 +145,7 @@ def test_edited_datagrams_come_back(data: bytes) -> None:
 @given(st.integers(0, 25) | st.integers(0, 255), st.binary(max_size=90))
 def test_any_body_comes_back(msg_type: int, body: bytes) -> None:
     assert raw(dissect_message(msg_type, body)) == body
-    shapes(raw(DTLSRecord() / (DTLSHandshake(msg_type=msg_type) / dissect_message(msg_type, body))))
+    shapes(raw(DTLSRecord() / (DTLSHandshake(msg_type=msg_type) / dissect_message(msg_type, body))), DTLS)
 
 
 @settings(reproducible, max_examples=200)
@@ -155,7 +155,7 @@ def test_any_extension_comes_back(kind: int, data: bytes) -> None:
     hello = raw(DTLSServerHello(extensions=[extension]))
     found = dissect_message(2, hello)
     assert found.extensions[0].type == kind and raw(found.extensions[0]) == raw(extension)
-    shapes(raw(DTLS() / DTLSRecord() / DTLSHandshake() / found))
+    shapes(raw(DTLS() / DTLSRecord() / DTLSHandshake() / found), DTLS)
 
 
 @settings(reproducible, max_examples=100)
