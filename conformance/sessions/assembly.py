@@ -21,6 +21,7 @@ MAX_PIECES: Final = 512
 MAX_AHEAD: Final = 16
 """Messages beyond the next one that a flow holds."""
 _HELLOS: Final = frozenset({HandshakeType.CLIENT_HELLO, HandshakeType.SERVER_HELLO})
+_VERIFY: Final = HandshakeType.HELLO_VERIFY_REQUEST
 
 
 class Standing(Enum):
@@ -31,7 +32,10 @@ class Standing(Enum):
     FOREIGN = "other bytes came before in its place"
 
 
-@dataclass(frozen=True, slots=True)
+_KNOWN_, _NEW_, _FOREIGN_ = Standing.KNOWN, Standing.NEW, Standing.FOREIGN
+
+
+@dataclass(slots=True)
 class Placed:
     """What became of a fragment; the fields are those of SeenFragment."""
 
@@ -72,9 +76,9 @@ class _Gathering:
             low, high = max(start, begin), min(stop, end)
             if low < high:
                 if self.body[low:high] != fragment.body[low - begin : high - begin]:
-                    return Standing.FOREIGN
+                    return _FOREIGN_
                 covered += high - low
-        return Standing.KNOWN if covered == end - begin else Standing.NEW
+        return _KNOWN_ if covered == end - begin else _NEW_
 
     def add(self, fragment: Fragment, number: int) -> Placed:
         """Take a fragment of this type and length."""
@@ -123,17 +127,17 @@ class Flow:
     def standing(self, fragment: Fragment) -> Standing:
         """How a fragment stands to what is held, without taking it."""
         held = self._held.get(fragment.message_seq)
-        if fragment.type is HandshakeType.HELLO_VERIFY_REQUEST:
-            return Standing.KNOWN if fragment.body in self._verify else Standing.NEW
+        if fragment.type is _VERIFY:
+            return _KNOWN_ if fragment.body in self._verify else _NEW_
         if held is None:
-            return Standing.NEW
+            return _NEW_
         if held.type != fragment.type or len(held.body) != fragment.length:
-            return Standing.FOREIGN
+            return _FOREIGN_
         return held.standing(fragment)
 
     def feed(self, fragment: Fragment, number: int) -> Placed:
         """Take a fragment from frame `number`."""
-        if fragment.type is HandshakeType.HELLO_VERIFY_REQUEST:
+        if fragment.type is _VERIFY:
             return self._feed_verify(fragment, number)
         seq = fragment.message_seq
         if self.next_seq is None:

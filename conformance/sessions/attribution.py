@@ -51,6 +51,13 @@ _ALIKE: Final = frozenset(
 )
 """Messages that are the same in every session of a device."""
 
+_HANDSHAKE: Final = ContentType.HANDSHAKE
+_CLIENT_HELLO, _SERVER_HELLO = HandshakeType.CLIENT_HELLO, HandshakeType.SERVER_HELLO
+_VERIFY_REQUEST: Final = HandshakeType.HELLO_VERIFY_REQUEST
+_KNOWN, _FOREIGN = Standing.KNOWN, Standing.FOREIGN
+
+_NONE: Final[list[Session]] = []
+
 Pair = tuple[int, int, int, int]
 """SED and link of the tap, and the two ids, the lower first."""
 
@@ -81,22 +88,22 @@ class Attribution:
     def find(self, captured: CapturedFrame, frame: Frame, parsed: Sequence[Record | Malformed]) -> Found:
         """The session; begins a new one where the datagram does."""
         a, b = frame.source, frame.target
-        pair = (captured.sed, int(captured.link), a, b) if a < b else (captured.sed, int(captured.link), b, a)
+        pair = (captured.sed, captured.link, a, b) if a < b else (captured.sed, captured.link, b, a)
         found = Found()
-        known = self._pairs.get(pair, [])
+        known = self._pairs.get(pair, _NONE)
         session: Session | None = None
         content: list[tuple[Record, Fragment]] = []
         for index, entry in enumerate(parsed):
-            if isinstance(entry, Record) and not entry.epoch and entry.content_type is ContentType.HANDSHAKE:
+            if not isinstance(entry, Record):
+                continue
+            if entry.epoch:
+                if not content and session is None:
+                    session = self._by_secret(known, a, entry, index, found)
+            elif entry.content_type is _HANDSHAKE:
                 fragments = found.fragments[index] = parse_fragments(entry.fragment)
                 content += [(entry, fragment) for fragment in fragments if isinstance(fragment, Fragment)]
-        if content:
+        if session is None and content:
             session = self._by_handshake(pair, known, frame, content, found)
-        else:
-            for index, entry in enumerate(parsed):
-                if isinstance(entry, Record) and entry.epoch:
-                    session = self._by_secret(known, frame.source, entry, index, found)
-                    break
         if session is None:
             records = [e for e in parsed if isinstance(e, Record)]
             if known and records:
@@ -134,7 +141,7 @@ class Attribution:
         """`content` are the fragments in plaintext of the datagram, each with its record; there is one."""
         fragment = content[0][1]
         kind = fragment.type
-        if kind is HandshakeType.CLIENT_HELLO and fragment.offset == 0 and len(fragment.body) >= _RANDOM.stop:
+        if kind is _CLIENT_HELLO and fragment.offset == 0 and len(fragment.body) >= _RANDOM.stop:
             return self._by_client_hello(pair, known, frame, fragment, found)
         kinds = {f.type for _, f in content}
         client, server = 0, 0
@@ -147,14 +154,14 @@ class Attribution:
             session = self._late(pair, found)
         elif len(fitting) == 1:
             session = fitting[0]
-        elif kind is HandshakeType.HELLO_VERIFY_REQUEST:  # whose cookie may be that of an earlier session
+        elif kind is _VERIFY_REQUEST:  # whose cookie may be that of an earlier session
             session = next((s for s in reversed(fitting) if not s.server_random), fitting[-1])
         else:
             ranked = [(_likelihood(s, frame.source, content), n) for n, s in enumerate(fitting)]
             session = fitting[max(ranked)[1]]
         if client and not session.client:
             session.set_roles(client, server)
-        if kind is HandshakeType.SERVER_HELLO and fragment.offset == 0 and len(fragment.body) >= _RANDOM.stop:
+        if kind is _SERVER_HELLO and fragment.offset == 0 and len(fragment.body) >= _RANDOM.stop:
             return self._by_server_hello(pair, fitting, session, fragment, found)
         return session
 
@@ -166,7 +173,7 @@ class Attribution:
         if same:
             # A server may have begun anew with an old hello: what was said already belongs where it was said.
             flows = ((s, s.sides[frame.source].flow) for s in same)
-            return next((s for s, flow in flows if flow.standing(fragment) is Standing.KNOWN), same[-1])
+            return next((s for s, flow in flows if flow.standing(fragment) is _KNOWN), same[-1])
         other = next(
             (s for s in reversed(known) if s.client == frame.target and not s.server_random and s.client_random), None
         )
@@ -190,7 +197,7 @@ class Attribution:
             return fresh
         begun = self._begin(pair, session.client, session.server, session.client_random)
         for hello in session.sides[session.client].flow.messages:
-            if hello.type is HandshakeType.CLIENT_HELLO:
+            if hello.type is _CLIENT_HELLO:
                 begun.sides[session.client].flow.adopt(hello, session.sides[session.client].flow)
         found.notes.append(f"another ServerHello for the ClientHello of session {session.number}")
         return begun
@@ -236,10 +243,10 @@ def _likelihood(session: Session, source: int, content: list[tuple[Record, Fragm
     record, fragment = content[0]
     next_seq = side.flow.next_seq
     return (
-        all(standing is not Standing.FOREIGN for _, standing in standings),
-        any(standing is Standing.KNOWN for kind, standing in standings if kind not in _ALIKE),
+        all(standing is not _FOREIGN for _, standing in standings),
+        any(standing is _KNOWN for kind, standing in standings if kind not in _ALIKE),
         side.expected.get(0) == record.seq,
-        all(standing is Standing.KNOWN for _, standing in standings),
+        all(standing is _KNOWN for _, standing in standings),
         next_seq is None or next_seq <= fragment.message_seq,
     )
 

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from conformance.abstraction.registration import HEADER
-from conformance.capture.frame import CapturedFrame
 from conformance.sessions.seen import SeenRecord
 from conformance.wire.frames import Frame
 from conformance.wire.records import Malformed
-from model.alphabet import DEREGISTER, REFUSED, REGISTER, SSS_ID, Link
+from model.alphabet import DEREGISTER, REFUSED, REGISTER, SSS_ID
 
 REQUEST_SIZE: Final = 4
 """Bytes of a registration request, and of the CPU's answer (protocol page, section 6)."""
@@ -69,10 +68,8 @@ def _repeat(first: SeenRecord, last: SeenRecord, number: int) -> str:
     return f"{who} {'have the numbers' if several else 'has the number'} of other content in {where}"
 
 
-def request(captured: CapturedFrame, frame: Frame) -> tuple[str, ...]:
-    """On the CPU bus: what the CPU asks of the SSS, and what it is told."""
-    if captured.link is not Link.CPU or len(frame.payload) != REQUEST_SIZE:
-        return ()
+def request(frame: Frame) -> tuple[str, ...]:
+    """A frame of `REQUEST_SIZE` bytes on the CPU bus: what the CPU asks of the SSS, or what it is told."""
     if frame.target == SSS_ID:
         return (f"request: {_op(frame.payload, _ASKED)}",)
     if frame.source == SSS_ID:

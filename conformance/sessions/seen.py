@@ -1,4 +1,8 @@
-"""What an onlooker makes of a capture, frame by frame. These are the types; `conformance.sessions.track` fills them."""
+"""What an onlooker makes of a capture, frame by frame. These are the types; `conformance.sessions.track` fills them.
+
+Nothing here is ever changed once it is made. What comes once or more in a frame is not frozen all the same: a frozen
+dataclass takes five times as long to make, which was a fifth of a tracker's time.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,7 @@ class Protection(Enum):
     """The session's keys are known and it authenticates under none of them: forged or damaged."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class SeenFragment:
     """A fragment of a handshake message in a record; its body is in the record's plaintext."""
 
@@ -43,7 +47,7 @@ class SeenFragment:
     """Number of the frame that had other bytes for the same place of the same message; 0 if none had."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class SeenRecord:
     """One DTLS record."""
 
@@ -85,7 +89,7 @@ class SeenSession:
     """Whether its secret is known."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class SeenFrame:
     """One record of a capture, explained."""
 

@@ -27,6 +27,10 @@ ENCRYPT_THEN_MAC: Final = 22
 """Extension type, RFC 7366."""
 
 
+MATTERING: Final = frozenset({HandshakeType.SERVER_HELLO, HandshakeType.CLIENT_KEY_EXCHANGE})
+"""Messages that `Session.take` looks into."""
+
+
 class Side:
     """What one device sent in a session."""
 
@@ -113,10 +117,6 @@ class Session:
         """Note who is who, once messages tell."""
         self.client, self.server = client, server
         self._seen = None
-
-    def from_client(self, source: int) -> bool | None:
-        """Whether the client sent what came from here; None if it cannot be told."""
-        return source == self.client if self.client else None
 
     def take(self, message: Message, secrets: Secrets) -> str:
         """Look at a message that is whole; return what is wrong with it, else an empty text."""

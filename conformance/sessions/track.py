@@ -1,8 +1,8 @@
 """Follow the DTLS sessions of a capture, frame by frame: whose record is it, what is in it, did it come before?
 
 Each SED's link is a tap of its own, and within a tap each unordered pair of SCEWL ids has its sessions: the same radio
-frame seen at two taps is no retransmission. A secret opens what is fed after it is known;
-for frames fed earlier a second tracker must be run.
+frame seen at two taps is no retransmission. A secret opens what is fed after it is known; for frames fed
+earlier a second tracker must be run.
 
 Memory is bounded, whatever is fed: `MAX_SESSIONS` sessions, of which the one longest silent is forgotten first, each
 with 2 flows of `assembly.MAX_BYTES` bytes in `assembly.MAX_PIECES` pieces and 2 times `session.MAX_REMEMBERED` records.
@@ -18,9 +18,10 @@ from conformance.sessions import notes as words
 from conformance.sessions.attribution import Attribution, Found
 from conformance.sessions.secrets import Secrets
 from conformance.sessions.seen import Protection, SeenFragment, SeenFrame, SeenRecord
-from conformance.sessions.session import Session
+from conformance.sessions.session import MATTERING, Session
 from conformance.wire.frames import HEADER, MAGIC, Frame
 from conformance.wire.handshake import Fragment, HandshakeType, Message, parse_fragments
+from conformance.wire.records import HEADER_SIZE as RECORD_HEADER
 from conformance.wire.records import ContentType, Malformed, Record, parse_datagram
 from conformance.wire.secrets import KeyLog
 from model.alphabet import FAA_ID, SSS_ID, Link
@@ -35,16 +36,29 @@ _FLIGHT_OF: Final = {
     HandshakeType.CERTIFICATE_VERIFY: 5,
     HandshakeType.NEW_SESSION_TICKET: 6,
 }
+# Looking a member up in its enumeration takes longer than all else that is done with it here.
+_PLAIN, _OPENED, _SEALED, _REFUSED = Protection.PLAIN, Protection.OPENED, Protection.SEALED, Protection.REFUSED
+_HANDSHAKE, _DATA = ContentType.HANDSHAKE, ContentType.APPLICATION_DATA
+_CHANGE_CIPHER_SPEC = ContentType.CHANGE_CIPHER_SPEC
+_CLIENT_HELLO, _SERVER_HELLO = HandshakeType.CLIENT_HELLO, HandshakeType.SERVER_HELLO
+_VERIFY_REQUEST, _CERTIFICATE = HandshakeType.HELLO_VERIFY_REQUEST, HandshakeType.CERTIFICATE
+_FINISHED, _CPU, _SSS_WIRE = HandshakeType.FINISHED, Link.CPU, Link.SSS
+_TWO_SIDED: Final = {_CERTIFICATE: (5, 4), _FINISHED: (5, 6)}
+"""Flights of messages that both sides send: the client's and the server's."""
 _COOKIE_LENGTH_AT: Final = 34
 """Where a ClientHello's session id begins: its length, the id, then the cookie's length."""
 
 
 class Tracker:
-    """Explains captured frames in the order in which they are fed. `secrets` may grow while it is in use."""
+    """Explains captured frames in the order in which they are fed. `secrets` may grow while it is in use.
+
+    Frames are told by their `number`; those that have none are counted as they come.
+    """
 
     def __init__(self, secrets: Secrets | KeyLog | None = None) -> None:
         self.secrets = secrets if isinstance(secrets, Secrets) else Secrets(secrets)
         self._attribution = Attribution(self.secrets)
+        self._fed = 0
 
     @property
     def sessions(self) -> Sequence[Session]:
@@ -53,26 +67,23 @@ class Tracker:
 
     def feed(self, captured: CapturedFrame) -> SeenFrame:
         """What the next frame is."""
+        self._fed += 1
         data = captured.frame
-        problem = _problem(data)
-        if problem:
-            return SeenFrame(captured, None, problem, (), None, None, 0, 0, ())
-        _, target, source, _ = HEADER.unpack_from(data)
+        size = len(data) - HEADER.size
+        magic, target, source, length = HEADER.unpack_from(data) if size >= 0 else (b"", 0, 0, 0)
+        if magic != MAGIC or length != size:
+            return SeenFrame(captured, None, _problem(data), (), None, None, 0, 0, ())
         frame = Frame(target, source, data[HEADER.size :])
         link = captured.link
-        if link is Link.CPU or source == FAA_ID or target == FAA_ID:
-            return SeenFrame(captured, frame, "", (), None, None, 0, 0, words.request(captured, frame))
-        return self._datagram(captured, frame)
-
-    def _datagram(self, captured: CapturedFrame, frame: Frame) -> SeenFrame:
+        if link is _CPU or source == FAA_ID or target == FAA_ID:
+            notes = words.request(frame) if link is _CPU and length == words.REQUEST_SIZE else ()
+            return SeenFrame(captured, frame, "", (), None, None, 0, 0, notes)
         parsed = parse_datagram(frame.payload)
         found = self._attribution.find(captured, frame, parsed)
         session = found.session
         if session is None:
-            records = _unattributed(parsed)
-            return SeenFrame(captured, frame, "", records, None, None, 0, 0, tuple(found.notes))
-        reading = _Reading(captured, frame, session, self.secrets, found)
-        return reading.read(parsed)
+            return SeenFrame(captured, frame, "", _unattributed(parsed), None, None, 0, 0, tuple(found.notes))
+        return _Reading(captured, frame, captured.number or self._fed, session, found, self.secrets).read(parsed)
 
 
 class _Reading:
@@ -83,8 +94,10 @@ class _Reading:
         "_flight",
         "_found",
         "_frame",
+        "_from_client",
         "_news",
         "_notes",
+        "_number",
         "_old",
         "_overtaken",
         "_repeats",
@@ -94,19 +107,17 @@ class _Reading:
     )
 
     def __init__(
-        self,
-        captured: CapturedFrame,
-        frame: Frame,
-        session: Session,
-        secrets: Secrets,
-        found: Found,
+        self, captured: CapturedFrame, frame: Frame, number: int, session: Session, found: Found, secrets: Secrets
     ) -> None:
-        self._captured, self._frame, self._session, self._secrets = captured, frame, session, secrets
-        self._side = session.sides[frame.source]
-        self._found = found
+        self._captured, self._frame, self._number = captured, frame, number
+        self._session, self._found, self._secrets = session, found, secrets
+        source = frame.source
+        self._side = session.sides[source]
+        self._from_client = source == session.client if session.client else None
         self._notes = found.notes
         self._flight = 0
         self._repeats = False
+        """Whether a record has the number of an earlier one."""
         self._overtaken: list[tuple[int, int]] = []
         """Epoch and number of records that others overtook."""
         self._news = False
@@ -115,69 +126,66 @@ class _Reading:
         """The latest frame that had some of its handshake content before."""
 
     def read(self, parsed: list[Record | Malformed]) -> SeenFrame:
-        session = self._session
+        """The datagram, explained."""
         records: list[SeenRecord | Malformed] = []
         offset = 0
         for index, entry in enumerate(parsed):
-            if isinstance(entry, Malformed):
-                records.append(entry)
-            else:
+            if isinstance(entry, Record):
                 records.append(self._record(entry, offset, index))
-                offset += 13 + len(entry.fragment)
+                offset += RECORD_HEADER + len(entry.fragment)
+            else:
+                records.append(entry)
         retransmission_of = 0 if self._news else self._old
-        notes = words.repeats(records, self._captured.number) if self._repeats else []
-        if retransmission_of and not notes:
-            notes = [f"retransmission of frame {retransmission_of}"]
-        if self._overtaken:
-            notes += words.late(self._overtaken)
+        notes = self._notes
+        if self._repeats or self._overtaken or retransmission_of:
+            told = words.repeats(records, self._number)
+            if retransmission_of and not told:
+                told = [f"retransmission of frame {retransmission_of}"]
+            notes = told + words.late(self._overtaken) + notes
         return SeenFrame(
             self._captured,
             self._frame,
             "",
             tuple(records),
-            session.seen(),
-            session.from_client(self._frame.source),
+            self._session.seen(),
+            self._from_client,
             self._flight,
             retransmission_of,
-            (*notes, *self._notes),
+            tuple(notes),
         )
 
     def _record(self, record: Record, offset: int, index: int) -> SeenRecord:
-        session, side, number = self._session, self._side, self._captured.number
-        epoch, fragment = record.epoch, record.fragment
-        protection = Protection.PLAIN
-        plaintext: bytes | None = fragment
+        side, kind, epoch, fragment = self._side, record.content_type, record.epoch, record.fragment
+        protection, plaintext = _PLAIN, fragment
         if epoch:
-            plaintext = self._found.opened.get(index)
-            if plaintext is None:
-                plaintext = self._open(record)
-            if plaintext is not None:
-                protection = Protection.OPENED
-            else:
-                refused = session.keys is not None or session.refused
-                protection = Protection.REFUSED if refused else Protection.SEALED
-        if protection is Protection.REFUSED:  # a forgery takes no number
+            protection, plaintext = self._open(record, index)
+        if protection is _REFUSED:  # a forgery takes no number
             replay_of, same = side.earlier(record)
             self._notes.append(f"record {epoch}/{record.seq} does not authenticate")
         else:
-            replay_of, same = side.remember(record, number)
+            replay_of, same = side.remember(record, self._number)
             if not replay_of and epoch <= 1:
-                self._count(epoch, record.seq)
+                seq = record.seq
+                if side.expected.get(epoch) == seq:
+                    side.expected[epoch] = seq + 1
+                else:
+                    self._count(epoch, seq)
+        if replay_of:
+            self._repeats = True
         fragments: tuple[SeenFragment | Malformed, ...] = ()
-        kind = record.content_type
-        if kind is ContentType.HANDSHAKE:
-            if plaintext is not None:
-                pieces = self._found.fragments.get(index) or parse_fragments(plaintext)
-                fragments = tuple([self._fragment(piece) for piece in pieces])
-            elif protection is Protection.SEALED:
+        if kind is _HANDSHAKE:
+            if protection is _PLAIN:
+                fragments = tuple([self._fragment(piece) for piece in self._found.fragments[index]])
+            elif protection is _OPENED:
+                fragments = tuple([self._fragment(piece) for piece in parse_fragments(plaintext)])
+            elif protection is _SEALED:
                 self._sealed_finished()
-        elif kind is ContentType.CHANGE_CIPHER_SPEC:
+        elif kind is _CHANGE_CIPHER_SPEC:
             self._change_cipher_spec()
-        elif protection is Protection.OPENED and kind is ContentType.APPLICATION_DATA and not side.data_begun:
+        elif protection is _OPENED and kind is _DATA and not side.data_begun:
             side.data_begun = True
-            if self._captured.link is Link.SSS and SSS_ID in (self._frame.source, self._frame.target):
-                self._notes.extend(words.registration(plaintext or b"", self._frame.source == SSS_ID))
-        self._repeats |= bool(replay_of)
+            if self._captured.link is _SSS_WIRE and SSS_ID in (self._frame.source, self._frame.target):
+                self._notes.extend(words.registration(plaintext, self._frame.source == SSS_ID))
         return SeenRecord(
             kind,
             record.version,
@@ -186,82 +194,77 @@ class _Reading:
             offset,
             len(fragment),
             protection,
-            plaintext or b"",
+            plaintext,
             fragments,
             replay_of,
             same,
         )
 
-    def _open(self, record: Record) -> bytes | None:
+    def _open(self, record: Record, index: int) -> tuple[Protection, bytes]:
+        plaintext = self._found.opened.get(index)
+        if plaintext is not None:
+            return _OPENED, plaintext
         session = self._session
         keys = session.keys or session.find_keys(self._secrets)
-        if keys is None or not session.client:
-            return None
-        return keys.open_fragment(
-            record.content_type,
-            record.version,
-            record.epoch,
-            record.seq,
-            record.fragment,
-            self._frame.source == session.client,
+        if keys is None or self._from_client is None:
+            return _REFUSED if session.refused else _SEALED, b""
+        plaintext = keys.open_fragment(
+            record.content_type, record.version, record.epoch, record.seq, record.fragment, self._from_client
         )
+        return (_REFUSED, b"") if plaintext is None else (_OPENED, plaintext)
 
     def _count(self, epoch: int, seq: int) -> None:
-        """Note a gap in the numbers of an epoch, or that a record came late."""
-        expected = self._side.expected
-        begin = expected.get(epoch)
-        if begin == seq:
-            expected[epoch] = seq + 1
-            return
+        """A number that does not continue: the first of its epoch, behind a gap, or late."""
+        side = self._side
+        begin = side.expected.get(epoch)
         if begin is None:
             # An epoch begins with 0. The first of epoch 0 may be an answer to a hello, whose number it takes over.
             begin = 0 if epoch and not self._session.late else seq
         if seq < begin:
             self._overtaken.append((epoch, seq))
             return
-        if seq > begin and not (epoch == 0 and not self._side.flow.messages):
+        if seq > begin and (epoch or side.flow.messages):
             self._notes.append(words.missing(epoch, begin, seq - 1))
-        expected[epoch] = seq + 1
+        side.expected[epoch] = seq + 1
 
     def _change_cipher_spec(self) -> None:
-        self._handshake(self._side.change_cipher_spec)
-        self._side.change_cipher_spec = self._side.change_cipher_spec or self._captured.number
+        self._came(self._side.change_cipher_spec)
+        self._side.change_cipher_spec = self._side.change_cipher_spec or self._number
         self._tell_flight(5, 6)
 
     def _sealed_finished(self) -> None:
         """Without renegotiation, a handshake record of epoch 1 is a Finished (DTL-4)."""
-        self._handshake(self._side.sealed_finished)
-        self._side.sealed_finished = self._side.sealed_finished or self._captured.number
+        self._came(self._side.sealed_finished)
+        self._side.sealed_finished = self._side.sealed_finished or self._number
         self._tell_flight(5, 6)
 
-    def _handshake(self, earlier: int) -> None:
+    def _came(self, earlier: int) -> None:
         """Count a piece of handshake content that an earlier frame had, or none (0)."""
-        if earlier and earlier != self._captured.number:
+        if earlier and earlier != self._number:
             self._old = max(self._old, earlier)
         else:
             self._news = True
 
     def _tell_flight(self, of_client: int, of_server: int) -> None:
-        from_client = self._session.from_client(self._frame.source)
-        if not self._flight and from_client is not None:
-            self._flight = of_client if from_client else of_server
+        if not self._flight and self._from_client is not None:
+            self._flight = of_client if self._from_client else of_server
 
     def _fragment(self, fragment: Fragment | Malformed) -> SeenFragment | Malformed:
         if isinstance(fragment, Malformed):
             self._news = True
             return fragment
-        session, kind = self._session, fragment.type
-        flow = self._side.flow
-        if flow.next_seq is None and kind is HandshakeType.SERVER_HELLO:
-            flow.next_seq = fragment.message_seq
-        elif flow.next_seq is None and not session.late and self._frame.source == session.server:
-            # A ServerHello has the number of the ClientHello that it answers (RFC 6347, section 4.2.2).
-            hellos = session.sides[session.client].flow.messages
-            if kind is not HandshakeType.HELLO_VERIFY_REQUEST and hellos:
-                flow.next_seq = min(hellos[-1].message_seq, fragment.message_seq)
-        placed = flow.feed(fragment, self._captured.number)
-        self._handshake(placed.retransmission_of)
-        self._flight_of(fragment)
+        kind, flow = fragment.type, self._side.flow
+        if flow.next_seq is None:
+            self._begin_flow(fragment)
+        placed = flow.feed(fragment, self._number)
+        self._came(placed.retransmission_of)
+        if not self._flight:
+            if kind is _CLIENT_HELLO:
+                self._flight = _hello_flight(fragment)
+            elif kind in _TWO_SIDED:
+                self._tell_flight(*_TWO_SIDED[kind])
+            else:
+                self._flight = _FLIGHT_OF.get(kind, 0)
         if placed.contradicts:
             self._notes.append(f"{kind.title} contradicts frame {placed.contradicts}")
         elif placed.refused:
@@ -279,28 +282,25 @@ class _Reading:
             placed.contradicts,
         )
 
-    def _message(self, message: Message) -> None:
-        session = self._session
-        if wrong := session.take(message, self._secrets):
-            self._notes.append(wrong)
-        if message.type is HandshakeType.FINISHED and session.keys is not None:
-            from_client = self._frame.source == session.client
-            transcript = session.transcript(HandshakeType.FINISHED, from_client=from_client)
-            if transcript is not None and session.keys.verify_data(transcript, from_client) != message.body:
-                self._notes.append("Finished does not fit the handshake's messages")
+    def _begin_flow(self, fragment: Fragment) -> None:
+        """Tell where a flow begins: with its hello, or where the capture does."""
+        session, flow = self._session, self._side.flow
+        if fragment.type is _SERVER_HELLO:
+            flow.next_seq = fragment.message_seq
+        elif session.client and not session.late and not self._from_client and fragment.type is not _VERIFY_REQUEST:
+            # A ServerHello has the number of the ClientHello that it answers (RFC 6347, section 4.2.2).
+            hellos = session.sides[session.client].flow.messages
+            if hellos:
+                flow.next_seq = min(hellos[-1].message_seq, fragment.message_seq)
 
-    def _flight_of(self, fragment: Fragment) -> None:
-        if self._flight:
-            return
-        kind = fragment.type
-        if kind is HandshakeType.CLIENT_HELLO:
-            self._flight = _hello_flight(fragment)
-        elif kind is HandshakeType.CERTIFICATE:
-            self._tell_flight(5, 4)
-        elif kind is HandshakeType.FINISHED:
-            self._tell_flight(5, 6)
-        else:
-            self._flight = _FLIGHT_OF.get(kind, 0)
+    def _message(self, message: Message) -> None:
+        kind, session = message.type, self._session
+        if kind in MATTERING and (wrong := session.take(message, self._secrets)):
+            self._notes.append(wrong)
+        if kind is _FINISHED and session.keys is not None and self._from_client is not None:
+            transcript = session.transcript(_FINISHED, from_client=self._from_client)
+            if transcript is not None and session.keys.verify_data(transcript, self._from_client) != message.body:
+                self._notes.append("Finished does not fit the handshake's messages")
 
 
 def _hello_flight(fragment: Fragment) -> int:
@@ -329,14 +329,14 @@ def _unattributed(parsed: Iterable[Record | Malformed]) -> tuple[SeenRecord | Ma
                 seq=entry.seq,
                 offset=offset,
                 length=size,
-                protection=Protection.PLAIN if plain else Protection.SEALED,
+                protection=_PLAIN if plain else _SEALED,
                 plaintext=entry.fragment if plain else b"",
-                fragments=_fragments(entry) if plain and entry.content_type is ContentType.HANDSHAKE else (),
+                fragments=_fragments(entry) if plain and entry.content_type is _HANDSHAKE else (),
                 replay_of=0,
                 same=False,
             )
         )
-        offset += 13 + size
+        offset += RECORD_HEADER + size
     return tuple(found)
 
 
@@ -350,12 +350,10 @@ def _fragments(record: Record) -> tuple[SeenFragment | Malformed, ...]:
 
 
 def _problem(data: bytes) -> str:
-    """Why the bytes are not exactly one frame; empty if they are."""
+    """Why the bytes are not exactly one frame."""
     if len(data) < HEADER.size:
         return f"a frame of {len(data)} bytes, too short for its header of {HEADER.size}"
     if not data.startswith(MAGIC):
         return f"a frame that begins with {data[:2].hex()}, not with {MAGIC.hex()}"
     length = int.from_bytes(data[6:8], "little")
-    if length != len(data) - HEADER.size:
-        return f"a frame with {len(data) - HEADER.size} of {length} bytes of payload"
-    return ""
+    return f"a frame with {len(data) - HEADER.size} of {length} bytes of payload"
