@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from conformance.peer import messages
-from conformance.peer.credentials import Identity, shown
+from conformance.peer.credentials import Identity, Shown, shown
 from conformance.peer.keys import derive
 from conformance.peer.listening import receive
 from conformance.peer.outgoing import due
@@ -36,8 +36,10 @@ class Endpoint:
         *,
         bound: bytes = b"",
         peer_name: str = "",
+        certificates: Shown | None = None,
     ) -> None:
         """A server's cookie is bound to `bound`; the other side's certificate must have `peer_name`, if it is given.
+        `certificates` are shown instead of what the script says.
 
         Raises BadScript if the script edits what this role never says, sets a field that does not exist, or needs a key
         that `credentials` lack; ValueError if there is no such role or suite.
@@ -49,7 +51,7 @@ class Endpoint:
             suite=SUITES[suite],
             script=script,
             identity=credentials,
-            shown=shown(credentials, script),
+            shown=certificates or shown(credentials, script),
             seed=derive(seed, "endpoint", role),
             bound=bound,
             peer_name=peer_name,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from conformance.layers import DTLS, DTLSClientHello, DTLSHandshake
-from conformance.peer.credentials import Identity
+from conformance.peer.credentials import Identity, Shown
 from conformance.peer.endpoint import AES_256, Endpoint
 from conformance.peer.keys import derive
 from conformance.peer.script import HONEST, Script
@@ -35,12 +35,14 @@ def sss_identity(deployment: Deployment) -> Identity:
 class _Device:
     """Sessions with others over one link, one at a time with each."""
 
-    def __init__(self, own_id: int, link: Link, identity: Identity, suite: int, seed: bytes) -> None:
+    def __init__(
+        self, own_id: int, link: Link, identity: Identity, suite: int, seed: bytes, certificates: Shown | None = None
+    ) -> None:
         self.id = own_id
         self.identity = identity
         self.sessions: dict[int, Endpoint] = {}
         """The latest with each other device."""
-        self._link, self._suite, self._seed = link, suite, seed
+        self._link, self._suite, self._seed, self._certificates = link, suite, seed, certificates
         self._count = 0
         self._frames: list[tuple[Link, bytes]] = []
         self._secrets: list[tuple[bytes, bytes]] = []
@@ -104,6 +106,7 @@ class _Device:
             derive(self._seed, self.id, self._count),
             bound=str(other).encode(),
             peer_name=str(other),
+            certificates=self._certificates,
         )
         self.sessions[other] = session
         session.start(now)
@@ -130,8 +133,10 @@ class PeerSed(_Device):
         server: Script = HONEST,
         suite: int = AES_256,
         seed: bytes = b"",
+        certificates: Shown | None = None,
     ) -> None:
-        super().__init__(sed_id, Link.RADIO, identity, suite, seed)
+        """`certificates` are shown instead of what the scripts say."""
+        super().__init__(sed_id, Link.RADIO, identity, suite, seed, certificates)
         self.client, self.server = client, server
         self._delivered: set[int] = set()
         """Those whose latest session has delivered its message."""
