@@ -69,8 +69,11 @@ def verdict_text(verdict: DeviceVerdict, clock: Clock, known: Mapping[str, Requi
             yield f"          and {len(verdict.expected) - _MOST} more"
     if verdict.rules:
         yield f"    rules:    {', '.join(verdict.rules)}"
-    for requirement in verdict.requirements:
-        yield from _wrapped(f"requirement {describe(requirement, known)}", style)
+    if verdict.standing is Standing.NOT_ALLOWED:
+        for requirement in verdict.requirements:
+            yield from _wrapped(f"requirement {describe(requirement, known)}", style)
+    elif verdict.requirements:
+        yield from _wrapped(f"in doubt: {', '.join(verdict.requirements)}", style)
     for assumption in verdict.assumptions[:_MOST]:
         yield from _wrapped(assumption, style)
     if len(verdict.assumptions) > _MOST:
@@ -106,10 +109,8 @@ def alarms_text(source: Source, style: Style) -> Iterator[str]:
         yield f"    and {source.alarm_count - _MOST_ALARMS:,} more"
     needs: dict[str, set[str]] = {}
     for blind in source.blind:
-        where = (
-            f"{blind.need.value} in {counted(len(blind.sessions), 'session')}" if blind.sessions else blind.need.value
-        )
-        needs.setdefault(where, set()).add(blind.monitor)
+        scope = f" in {counted(len(blind.sessions), 'session')}" if blind.sessions else ""
+        needs.setdefault(blind.need.value + scope, set()).add(blind.monitor)
     for need, monitors in needs.items():
         yield from _wrapped(f"{counted(len(monitors), 'monitor')} missed {need}: {', '.join(sorted(monitors))}", style)
 
