@@ -109,6 +109,7 @@ def dissect_exactly(cls: type[Packet], data: bytes, **options: Any) -> Packet:
         found = cls(data, _internal=1, **options)
         canonical = cls(_internal=1, **options)
         canonical.fields = {name: value for name, value in found.fields.items() if not _is_length(cls, name)}
+        canonical.explicit = 1  # no value is drawn at random, so Scapy need not clone it to build it
         if raw(canonical) == data:
             return found
     return Malformed(load=data, why=f"not exactly one {cls._name}")

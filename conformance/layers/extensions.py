@@ -53,22 +53,23 @@ _HEADER: Final = struct.Struct(">HH")
 
 def dissect_extensions(data: bytes) -> list[Packet]:
     """The extensions in a block, without the block's own length. Raises ValueError if the last one is cut short."""
+    # A session of their own: what Scapy's classes do depends on the TLS version in it, which is unset in a new one.
+    session = tlsSession()  # type: ignore[no-untyped-call]
     found = []
-    while data:
-        if len(data) < _HEADER.size:
+    position = 0
+    while position < len(data):
+        if len(data) - position < _HEADER.size:
             raise ValueError("an extension's header is cut short")
-        kind, length = _HEADER.unpack_from(data)
-        size = _HEADER.size + length
-        if len(data) < size:
+        kind, length = _HEADER.unpack_from(data, position)
+        end = position + _HEADER.size + length
+        if len(data) < end:
             raise ValueError("an extension is cut short")
-        found.append(_extension(kind, data[:size]))
-        data = data[size:]
+        found.append(_extension(kind, data[position:end], session))
+        position = end
     return found
 
 
-def _extension(kind: int, data: bytes) -> Packet:
-    # A session of its own: what Scapy's classes do depends on the TLS version in it, which is unset in a new one.
-    session = tlsSession()  # type: ignore[no-untyped-call]
+def _extension(kind: int, data: bytes, session: tlsSession) -> Packet:
     known = dissect_exactly(EXTENSIONS.get(kind, TLS_Ext_Unknown), data, tls_session=session)
     if isinstance(known, Malformed):
         return dissect_exactly(TLS_Ext_Unknown, data, tls_session=session)

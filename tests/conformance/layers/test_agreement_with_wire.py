@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scapy.compat import raw
 from scapy.packet import Packet
-from scapy.utils import rdpcap
+from scapy.utils import rdpcap, wrpcap
 
 from conformance.capture import write_capture
 from conformance.case import Outcome, run_case
@@ -210,6 +210,9 @@ def test_a_capture_is_read_by_scapy(outcome: Outcome, tmp_path: Path) -> None:
     summaries = [p.summary() for p in found]
     assert "radio / SED 10 to SED 11 / DTLS 1.2 ClientHello with cookie" in summaries
     assert "CPU bus / SED 10 to SSS / request: register SED 10" in summaries
+    wrpcap(str(tmp_path / "b.pcap"), found)
+    assert [raw(p) for p in rdpcap(str(tmp_path / "b.pcap"))] == [raw(p) for p in found]
+    assert (tmp_path / "b.pcap").read_bytes()[20:24] == (147).to_bytes(4, "little")
 
 
 # --- edited and arbitrary bytes
