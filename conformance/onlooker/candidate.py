@@ -22,6 +22,8 @@ class Due:
     output: Output
     at: int
     """When it was emitted, microseconds."""
+    loose: bool
+    """Whether the peer's data, which it may tell of, are unknown."""
     rules: tuple[Rule, ...] = field(compare=False)
     cause: int = field(compare=False)
     """Number of the frame that caused it; 0 for a timer."""
@@ -63,6 +65,8 @@ class Candidate:
     """The same of the registration request."""
     loose_content: bool = False
     """The same of what the peer sends: a record of it was assumed."""
+    excused: int = -1
+    """Until when what goes to the CPU may be of a session before, of which nothing is known; microseconds."""
     losses: int = field(default=0, compare=False)
     """Frames that the capture must have lost."""
     hidden: int = field(default=0, compare=False)
@@ -125,7 +129,7 @@ def _after(candidate: Candidate, event: Event, setting: Setting, cause: int) -> 
     for r in react(candidate.state, event, setting):
         told = tuple(dict.fromkeys(i for rule in r.rules for i in rule.timer))
         rearmed = bool(told) or r.state.timer != candidate.state.timer
-        due = tuple(Due(o, candidate.clock, r.rules, cause) for o in r.outputs)
+        due = tuple(Due(o, candidate.clock, candidate.loose_content, r.rules, cause) for o in r.outputs)
         ways.append(
             replace(
                 candidate,

@@ -142,10 +142,9 @@ class Watch:
     @property
     def _terms(self) -> Terms:
         identity = self._reading.identity
-        known = not identity.unknown and bool(identity.provisioning_key) and not self._reading.any_sealed
-        return Terms(
-            self._lossless, self._unseen, known and (self._lossless or bool(identity.runtime_key)), self._exact
-        )
+        keys = identity.provisioning_key and (self._reading.complete or identity.runtime_key)
+        known = not identity.unknown and bool(keys) and not self._reading.any_sealed
+        return Terms(self._lossless, self._unseen, known, self._exact)
 
     # --- time
 
@@ -164,7 +163,8 @@ class Watch:
             if not self._accused and time - self._now > QUIET_US:
                 self._resume(self._idle(time), "after a long silence it is IDLE")
             return
-        moved = [c for each in self.candidates for c in self._elapse(self._boot(each, time, captured.towards), time)]
+        shown = [self._hide(c, time) for c in self.candidates]
+        moved = [c for each in shown for c in self._elapse(self._boot(each, time, captured.towards), time)]
         if time > self._now and self._exact:
             self._seen_since = []
         self._keep(moved)
@@ -182,7 +182,7 @@ class Watch:
             self._keep(kept)
         else:
             self._missing(min(gone, key=lambda c: c.price))
-        if (self._exact and captured.towards) or time > self._now + self._terrain.tolerance_us:
+        if captured.towards:
             self._forget()
 
     def _is_late(self, due: Due, time: int) -> bool:
@@ -238,24 +238,24 @@ class Watch:
                 held = fired.assuming(f"a CPU frame was waiting at {_time(at)}", Link.CPU, hidden=1)
                 held = replace(held, state=held.state._replace(waiting=Waiting.OTHER))
                 ways += take(held, event, self._setting, 0)
-            candidates.extend(map(self._normal, ways))
+            candidates.extend(ways)
         return done
 
-    def _normal(self, c: Candidate) -> Candidate:
-        """A session on a link that is not captured has no timer that could be known."""
-        unseen, mode = self._unseen, c.state.mode
-        hidden = (mode == Mode.TALKING_TO_SSS and Link.SSS in unseen) or (
-            mode in (Mode.SENDING_MESSAGE, Mode.RECEIVING_MESSAGE) and Link.RADIO in unseen
-        )
-        due = tuple(d for d in c.due if d.output.link not in unseen)
-        if hidden or len(due) < len(c.due):
-            return replace(c, state=c.state._replace(timer=0) if hidden else c.state, due=due)
-        return c
+    def _hide(self, c: Candidate, time: int) -> Candidate:
+        """Outputs on links that are not captured are not waited for; how far such a session comes cannot be known."""
+        unseen = self._unseen
+        hidden = [d for d in c.due if d.output.link in unseen and (d.at + self._terrain.tolerance_us < time)]
+        if not hidden:
+            return c
+        mode = c.state.mode
+        link = Link.SSS if mode == Mode.TALKING_TO_SSS else Link.RADIO if mode != Mode.IDLE else Link.CPU
+        state = c.state._replace(timer=0) if any(d.output.link is link is not Link.CPU for d in hidden) else c.state
+        return replace(c, state=state, due=tuple(d for d in c.due if d not in hidden))
 
     def _forget(self) -> None:
         """Sessions that no candidate has are over."""
         peers = {c.state.peer for c in self.candidates}
-        peers |= {a for c in self.candidates for d in c.due for a in d.output.args[:1]}
+        peers |= {d.output.args[0] for c in self.candidates for d in c.due if d.output.link is not Link.CPU}
         if self.candidates:
             self._reading.memory.forget_sessions(peers)
 
@@ -282,6 +282,9 @@ class Watch:
             skipped = replace(c, state=c.state._replace(expect=args[1], began=1), loose_content=True)
             lost = skipped.assuming(text, Link.SSS if args[0] == SSS_ID else Link.RADIO, losses=1)
             starts.append((lost, event))
+        if Link.CPU in self._unseen and kind == "hello-cookie" and c.state.mode == Mode.IDLE and c.state.registered:
+            text = f"a request of the CPU discarded the runtime set before frame {self._number}"
+            starts.append((replace(c, state=c.state._replace(registered=0)).assuming(text, Link.CPU, hidden=1), event))
         for state, says in busy(c.state, self.sed, self._unseen, event):
             text = f"{says} at frame {self._number}"
             starts.append((replace(c, state=state).assuming(text, None, hidden=1), event))
@@ -299,13 +302,13 @@ class Watch:
                 yield c
                 continue
             for after in take(start, e, self._setting, self._number):
-                yield self._normal(after)
+                yield after
                 if guessed and kind == "data" and args[0] == SSS_ID and after.state.step == Step.READ:
                     for op, good in ((REGISTER, 1), (DEREGISTER, 1), (REFUSED, 0)):
                         text = f"the response of the SSS was whole at frame {self._number}"
                         whole = after.assuming(text, None, hidden=1)
                         response = Event("response", (op, good, good))
-                        yield from map(self._normal, take(whole, response, self._setting, self._number))
+                        yield from take(whole, response, self._setting, self._number)
 
     # --- from the controller
 
@@ -319,11 +322,16 @@ class Watch:
         hits = [c for c in hits if c.losses - self._proved <= MOST_LOSSES]
         if not hits:
             hits = self._explained(sent, terms)
+        if not hits and sent.fresh and all(self._now <= c.excused for c in self.candidates):
+            self._resync(sent)
+            return
+        if hits and not self._synced:  # what it was doing before the capture began leaves traces in its state
+            self._resync(sent)
+            if self._synced:
+                hits += self.candidates
         if not hits:
             self._unexpected(sent)
             return
-        if sent.output.kind in ("hello", "flight4", "close", "alert", "answer", "request"):
-            self._synced = True
         if Link.SSS is sent.output.link and Link.CPU in self._unseen and sent.output.kind == "close":
             self._reading.in_force()
         self._keep(hits)
@@ -342,18 +350,18 @@ class Watch:
                 if not hidden:
                     text += " and was lost from the capture"
                 free = hidden or not self._synced
-                start = c.assuming(text, h.link, losses=int(not free), hidden=int(free))
+                link = h.link if self._synced else None
+                start = c.assuming(text, link, losses=int(not free), hidden=int(free))
                 start = replace(
                     start,
                     state=h.state,
+                    loose_content=c.loose_content or h.content,
                     loose_message=c.loose_message or h.message,
                     loose_request=c.loose_request or h.request,
                 )
                 ways = [start]
                 for event in h.events:
-                    ways = [self._normal(a) for w in ways for a in take(w, event, self._setting, self._number)]
-                if h.content:
-                    ways = [replace(w, loose_content=True) for w in ways]
+                    ways = [a for w in ways for a in take(w, event, self._setting, self._number)]
                 hits += [a for w in ways for a in fits(w, sent, terms, self._now, self._number)]
         return [c for c in hits if c.losses - self._proved <= MOST_LOSSES]
 
@@ -421,12 +429,20 @@ class Watch:
         )
         if self._synced and self._doubt is None:
             self._doubt = doubt
-        certain = self._synced and not self._overflow and not self._terrain.aside and not self._reading.any_sealed
-        if certain and (self._lossless or (self._proved == 0 and not any(c.losses for c in self.candidates[:1]))):
+        if self._certain():
             self._doubt = doubt
             self._accused = True
         else:
             self._lose()
+
+    def _certain(self) -> bool:
+        """Whether it is the device that is wrong, and not the capture."""
+        if not self._synced or self._overflow or self._terrain.aside or self._reading.any_sealed:
+            return False
+        if self._lossless:
+            return True
+        cut = any(o.startswith("unknown") for o in self._seen_since)
+        return not cut and self._proved == 0 and not any(c.losses for c in self.candidates[:1])
 
     # --- losing and finding the thread
 
@@ -458,9 +474,12 @@ class Watch:
             self._resume(self._idle(self._now), "its session ends")
 
     def _resume(self, candidates: list[Candidate], why: str) -> None:
-        self._notes.append(f"judged from frame {self._number} on: {why}")
+        if self._doubt or (not self._synced and self._notes):
+            self._notes.append(f"judged from frame {self._number} on: {why}")
         self._synced = True
-        self._keep(map(self._normal, candidates))
+        self._reading.end_of_burst()  # what was begun before is not judged
+        excused = self._now + self._terrain.tolerance_us
+        self._keep(replace(c, excused=excused) for c in candidates)
 
     # --- what is said
 

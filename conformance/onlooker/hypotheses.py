@@ -59,7 +59,11 @@ def _causes(s: State, o: Output, me: int) -> Iterator[Hypothesis]:
             yield Hypothesis(s, (event,), Link.CPU, "the CPU gave a request for the SSS", request=True)
         case "hello":
             event = Event("cpu-send", (peer, 0))
-            yield Hypothesis(s, (event,), Link.CPU, f"the CPU gave a message for {peer}", message=True)
+            says = f"the CPU gave a message for {peer}"
+            yield Hypothesis(s, (event,), Link.CPU, says, message=True)
+            if s.registered:
+                malformed = Event("cpu-request", (0, 0, 0))
+                yield Hypothesis(s, (malformed, event), Link.CPU, f"{says} after a malformed request", message=True)
         case "verify-request":
             yield Hypothesis(s, (Event("hello", (peer,)),), link, f"a ClientHello of {peer} came")
         case "hello-cookie":
@@ -101,7 +105,8 @@ def _ends(s: State, o: Output, link: Link) -> Iterator[Hypothesis]:
     if s.mode == Mode.RECEIVING_MESSAGE and s.step == Step.LISTEN:
         size = o.args[1] if o.kind == "deliver" else s.size
         whole = s._replace(size=size)
-        yield Hypothesis(whole, (Event("close", (s.peer, s.expect)),), link, f"the end of {s.peer}'s data came")
+        end = Event("close", (s.peer, s.expect))
+        yield Hypothesis(whole, (end,), link, f"the end of {s.peer}'s data came", content=True)
         gap = Event("data", (s.peer, s.expect + 1, 0))
         yield Hypothesis(s, (gap,), link, f"data of {s.peer} came that does not follow")
     if s.mode == Mode.TALKING_TO_SSS and s.step == Step.READ:

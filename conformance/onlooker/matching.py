@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from conformance.onlooker.candidate import Candidate, Due
 from conformance.onlooker.reading import Sent
-from model.alphabet import Ca, Link, Output
+from model.alphabet import REGISTER, Ca, Link, Output
 from model.state import Mode
 
 
@@ -42,8 +42,11 @@ def fits(c: Candidate, sent: Sent, terms: Terms, now: int, number: int) -> Itera
             yield after if terms.exact else _in_time(after, due, now)
             return
         if terms.lossless:
-            return
+            break
         skipped += 1
+    if output.link is Link.CPU and now <= c.excused and output.kind in ("deliver", "answer"):
+        in_force = int(output.kind == "answer" and output.args[1] == REGISTER)
+        yield replace(c, state=c.state._replace(registered=in_force)) if output.kind == "answer" else c
 
 
 def _count(frames: int) -> str:
@@ -71,8 +74,9 @@ def _same(c: Candidate, sent: Sent, due: Due, terms: Terms) -> Candidate | None:
     if came.kind == "request":
         if sent.loose:
             return c
-        if c.loose_request and came.args[0] == wanted.args[0]:
-            return replace(c, loose_request=False, state=c.state._replace(op=came.args[1]))
+        if c.loose_request:
+            dev, op = came.args
+            return replace(c, loose_request=False, state=c.state._replace(dev=dev, op=op))
         return None
     if came.args[0] != wanted.args[0]:
         return None
@@ -80,12 +84,13 @@ def _same(c: Candidate, sent: Sent, due: Due, terms: Terms) -> Candidate | None:
         return replace(c, loose_message=False) if c.loose_message or sent.loose or not terms.lossless else None
     if came.kind == "deliver":
         if sent.loose:
-            return c if came.args[1] == wanted.args[1] or c.loose_content or not terms.lossless else None
-        return c if c.loose_content else None
+            return c if came.args[1] == wanted.args[1] or due.loose or not terms.lossless else None
+        return c if due.loose else None
     if came.kind in ("flight4", "flight5"):
         return _certified(c, came, wanted, terms)
     if came.kind in ("faa-radio", "faa-cpu"):
-        return c if not terms.lossless or Link.CPU in terms.unseen else None
+        source = Link.CPU if came.kind == "faa-radio" else Link.RADIO
+        return c if not terms.lossless or source in terms.unseen else None
     return None
 
 
