@@ -120,7 +120,7 @@ class Outbound:
         if isinstance(body, ClientHello):
             return self._client_hello(to, message, body)
         if isinstance(body, HelloVerifyRequest):
-            del self._flights[to]
+            self._flights.pop(to, None)
             self.memory.cookies.setdefault(to, set()).add(body.cookie)
             return [Output("verify-request", (to,))]
         session = self._server_session(to, body) if isinstance(body, ServerHello) else self.memory.sessions.get(to)
@@ -130,12 +130,12 @@ class Outbound:
         if isinstance(body, Certificate):
             sending.ca = self.memory.identity.own_certificate(body.chain)
         if message.type is HandshakeType.SERVER_HELLO_DONE:
-            del self._flights[to]
+            self._flights.pop(to, None)
             return [Output("flight4", (to, sending.ca))] if sending.types == FLIGHT_4 else None
         return []
 
     def _client_hello(self, to: int, message: Message, hello: ClientHello) -> list[Output] | None:
-        del self._flights[to]
+        self._flights.pop(to, None)
         session = self.memory.sessions.get(to)
         known = session is not None and session.client and session.client_random == hello.random
         if hello.cookie:

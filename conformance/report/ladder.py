@@ -152,7 +152,7 @@ def text_ladder(ladder: Ladder, *, width: int = 100, mark: int | None = None, as
     glyphs = _ASCII if ascii_only else _UNICODE
     ellipsis = "..." if ascii_only else "…"
     names = [lane.removesuffix(" (IUT)") for lane in ladder.lanes]
-    gap = max(9, *(len(name) + 2 for name in names))
+    gap = max([9, *(len(name) + 2 for name in names)])
     labels = [", ".join((rung.label, *rung.tags)) for rung in ladder.rungs]
     if _TEXT_TIME + gap * len(names) + max(map(len, labels), default=0) > width:
         names = [name.removeprefix("SED ") for name in names]
