@@ -45,7 +45,6 @@ _PCAP_MAGIC: Final = {
 }
 """Byte order, and units of the fraction of a second to a microsecond."""
 _PCAP_HEADER, _PCAP_RECORD = 24, 16
-_OPTION: Final = {order: struct.Struct(order + "HH") for order in "<>"}
 _MAX_TIME_US: Final = 2**64 - 1
 _LINKS: Final = tuple(Link)
 _LINK_TYPES: Final = {0: "NULL", 1: "ETHERNET", 101: "RAW", 113: "LINUX_SLL", 195: "IEEE802_15_4", 276: "LINUX_SLL2"}
@@ -236,17 +235,23 @@ class _Pcapng:
     def __init__(self, window: Window, max_block: int) -> None:
         self._window = window
         self._max = max_block
-        self._number = 0
+        self._count = 0
+        """Packet records so far."""
         self._time = 0
         """The latest time, which a simple packet block takes over: it has none of its own."""
-        self._order = "<"
+        self._set_order("<")
         self._interfaces: list[_Interface] = []
 
     def entries(self) -> Iterator[Entry]:
-        window = self._window
-        while window.need(12):
+        window, largest = self._window, self._max
+        while True:
             data, start = window.data, window.position
-            if data[start : start + 4] == _SECTION_START:
+            if len(data) - start < 12:
+                if not window.need(12):
+                    break
+                data, start = window.data, window.position
+            kind, length = self._block.unpack_from(data, start)
+            if kind == _SECTION_HEADER:
                 order = _BYTE_ORDER_MAGIC.get(data[start + 8 : start + 12])
                 if order is None:
                     if window.offset == 0:
@@ -254,28 +259,37 @@ class _Pcapng:
                         return
                     yield self._search("a section header without its byte-order magic")
                     continue
-                self._order = order
-            kind, length = struct.unpack_from(self._order + "II", data, start)
+                self._set_order(order)
+                kind, length = self._block.unpack_from(data, start)
             if length % 4 or length < 12:
                 yield self._search(f"a block length of {length}, which cannot be")
-            elif length > self._max:
-                yield self._search(f"a block of {length} bytes, above {self._max}")
-            elif not window.need(length):
-                yield self._search(f"the file ends within a block: {window.left} of {length} bytes")
-            else:
-                start, end = window.position, window.position + length
-                data = window.data
-                if data[end - 4 : end] != data[start + 4 : start + 8]:
-                    trailer = struct.unpack_from(self._order + "I", data, end - 4)[0]
-                    yield self._search(f"a block whose lengths differ: {length} before it, {trailer} behind it")
+                continue
+            if length > largest:
+                yield self._search(f"a block of {length} bytes, above {largest}")
+                continue
+            if len(data) - start < length:
+                if not window.need(length):
+                    yield self._search(f"the file ends within a block: {window.left} of {length} bytes")
                     continue
-                offset = window.offset
-                window.position = end
-                reader = _READERS.get(kind)
-                if reader is not None:  # names, statistics, journals and custom blocks say nothing that matters here
-                    yield from reader(self, data, start + 8, end - 4, offset)
+                data, start = window.data, window.position
+            end = start + length
+            if data[end - 4 : end] != data[start + 4 : start + 8]:
+                (trailer,) = self._number.unpack_from(data, end - 4)
+                yield self._search(f"a block whose lengths differ: {length} before it, {trailer} behind it")
+                continue
+            offset = window.offset
+            window.position = end
+            reader = _READERS.get(kind)
+            if reader is not None:  # names, statistics, journals and custom blocks say nothing that matters here
+                yield from reader(self, data, start + 8, end - 4, offset)
         if window.left:
             yield Problem(window.offset, 0, f"{window.left} bytes at the end are too few for a block")
+
+    def _set_order(self, order: str) -> None:
+        """Take the byte order of a section."""
+        self._order = order
+        self._number, self._block = struct.Struct(order + "I"), struct.Struct(order + "II")
+        self._packet_head, self._option = struct.Struct(order + "IIIII"), struct.Struct(order + "HH")
 
     def _search(self, what: str) -> Problem:
         """Go to the next block that is plausible: of a known type, its two lengths equal. Tell what was wrong."""
@@ -352,23 +366,23 @@ class _Pcapng:
         return [KeyLogText(offset, data[start + 8 : start + 8 + length].decode("ascii", errors="replace"))]
 
     def _enhanced(self, data: bytes, start: int, end: int, offset: int) -> Iterable[Entry]:
-        self._number += 1
+        self._count += 1
         if end - start < 20:
-            return [Problem(offset, self._number, f"an enhanced packet block of {end - start} of 20 bytes")]
-        index, high, low, captured, length = struct.unpack_from(self._order + "IIIII", data, start)
+            return [Problem(offset, self._count, f"an enhanced packet block of {end - start} of 20 bytes")]
+        index, high, low, captured, length = self._packet_head.unpack_from(data, start)
         return self._packet(index, high << 32 | low, captured, length, data, start + 20, end, offset)
 
     def _obsolete(self, data: bytes, start: int, end: int, offset: int) -> Iterable[Entry]:
-        self._number += 1
+        self._count += 1
         if end - start < 20:
-            return [Problem(offset, self._number, f"a packet block of {end - start} of 20 bytes")]
+            return [Problem(offset, self._count, f"a packet block of {end - start} of 20 bytes")]
         index, high, low, captured, length = struct.unpack_from(self._order + "H2xIIII", data, start)
         return self._packet(index, high << 32 | low, captured, length, data, start + 20, end, offset)
 
     def _simple(self, data: bytes, start: int, end: int, offset: int) -> Iterable[Entry]:
-        self._number += 1
+        self._count += 1
         if end - start < 4:
-            return [Problem(offset, self._number, f"a simple packet block of {end - start} of 4 bytes")]
+            return [Problem(offset, self._count, f"a simple packet block of {end - start} of 4 bytes")]
         (length,) = struct.unpack_from(self._order + "I", data, start)
         snap = self._interfaces[0].snap if self._interfaces else 0
         captured = min(length, snap or length, end - start - 4)
@@ -378,28 +392,39 @@ class _Pcapng:
         self, index: int, stamp: int | None, captured: int, length: int, data: bytes, start: int, end: int, offset: int
     ) -> Iterable[Entry]:
         if index >= len(self._interfaces):
-            return [Problem(offset, self._number, f"a record of interface {index}, which is not described")]
+            return [Problem(offset, self._count, f"a record of interface {index}, which is not described")]
         interface = self._interfaces[index]
         if not interface.wanted:
             return ()
         stop = start + captured
         if stop > end:
             what = f"a record of {captured} bytes in a block with room for {end - start}"
-            return [Problem(offset, self._number, what)]
+            return [Problem(offset, self._count, what)]
         comment = ""
         if stamp is not None:
             self._time = interface.time_us(stamp)
             after = stop + -captured % 4
             if after < end:
-                told = [value for code, value in self._options(data, after, end) if code == _OPT_COMMENT]
-                comment = b"\n".join(told).decode(errors="replace") if told else ""
-        return _frame(data, start, stop, self._time, self._number, offset, length, comment)
+                comment = self._comment(data, after, end)
+        return _frame(data, start, stop, self._time, self._count, offset, length, comment)
+
+    def _comment(self, data: bytes, start: int, end: int) -> str:
+        """The comments in a block's options, a line each."""
+        found = []
+        while start + 4 <= end:
+            code, length = self._option.unpack_from(data, start)
+            start += 4
+            if code == 0 or start + length > end:
+                break
+            if code == _OPT_COMMENT:
+                found.append(data[start : start + length].decode(errors="replace"))
+            start += length + -length % 4
+        return "\n".join(found)
 
     def _options(self, data: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
         """Code and value of each option that fits; the end of options, or one that does not fit, ends them."""
-        unpack = _OPTION[self._order].unpack_from
         while start + 4 <= end:
-            code, length = unpack(data, start)
+            code, length = self._option.unpack_from(data, start)
             start += 4
             if code == 0 or start + length > end:
                 return

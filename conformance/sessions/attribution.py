@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from conformance.capture.frame import CapturedFrame
@@ -62,16 +61,18 @@ Pair = tuple[int, int, int, int]
 """SED and link of the tap, and the two ids, the lower first."""
 
 
-@dataclass(slots=True)
 class Found:
-    """The session of a datagram, None if it is of none."""
+    """The session of a datagram, None if it is of none, and what was made on the way to it."""
 
-    session: Session | None = None
-    opened: dict[int, bytes] = field(default_factory=dict)
-    """Plaintexts by index of record, of those that were opened on the way."""
-    fragments: dict[int, list[Fragment | Malformed]] = field(default_factory=dict)
-    """By index of record, of its handshake records in plaintext."""
-    notes: list[str] = field(default_factory=list)
+    __slots__ = ("fragments", "notes", "opened", "session")
+
+    def __init__(self) -> None:
+        self.session: Session | None = None
+        self.opened: dict[int, bytes] = {}
+        """Plaintexts by index of record, of those that were opened."""
+        self.fragments: dict[int, list[Fragment | Malformed]] = {}
+        """By index of record, of its handshake records in plaintext."""
+        self.notes: list[str] = []
 
 
 class Attribution:
@@ -157,8 +158,7 @@ class Attribution:
         elif kind is _VERIFY_REQUEST:  # whose cookie may be that of an earlier session
             session = next((s for s in reversed(fitting) if not s.server_random), fitting[-1])
         else:
-            ranked = [(_likelihood(s, frame.source, content), n) for n, s in enumerate(fitting)]
-            session = fitting[max(ranked)[1]]
+            session = _most_likely(fitting, frame.source, content)
         if client and not session.client:
             session.set_roles(client, server)
         if kind is _SERVER_HELLO and fragment.offset == 0 and len(fragment.body) >= _RANDOM.stop:
@@ -234,6 +234,19 @@ class Attribution:
         if of_pair[-1] is not session:
             of_pair.remove(session)
             of_pair.append(session)
+
+
+def _most_likely(fitting: list[Session], source: int, content: list[tuple[Record, Fragment]]) -> Session:
+    """The session that a datagram with handshake content fits best."""
+    last = fitting[-1]
+    fits, _, continues, _, _ = _likelihood(last, source, content)
+    telling = next((fragment for _, fragment in content if fragment.type not in _ALIKE), None)
+    if fits and continues and telling is not None:
+        rivals = (s for s in fitting if s.sides[source].flow.standing(telling) is _KNOWN)
+        if next(rivals, last) is last:
+            return last
+    ranked = [(_likelihood(s, source, content), n) for n, s in enumerate(fitting)]
+    return fitting[max(ranked)[1]]
 
 
 def _likelihood(session: Session, source: int, content: list[tuple[Record, Fragment]]) -> tuple[bool, ...]:
