@@ -6,8 +6,8 @@ already taken apart, which costs a tenth of taking it apart again, and holds for
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from conformance.capture import Context
@@ -41,8 +41,11 @@ def label(seen: SeenFrame) -> str:
         if isinstance(records[0], Malformed):
             return f"not DTLS, {len(frame.payload)} B"
         return _listed(
-            f"malformed, {len(entry.data)} B" if isinstance(entry, Malformed) else _record(entry, seen)
-            for entry in records
+            [
+                f"malformed, {len(entry.data)} B" if isinstance(entry, Malformed) else _record(entry, seen)
+                for entry in records[:_MOST]
+            ],
+            len(records),
         )
     size = len(frame.payload)
     if frame.source == FAA_ID or frame.target == FAA_ID:
@@ -84,40 +87,43 @@ def _sealed(record: SeenRecord, seen: SeenFrame) -> str:
 
 
 def _handshake(record: SeenRecord) -> str:
-    return _listed(_fragments(record)) or "malformed handshake, 0 B"
-
-
-def _fragments(record: SeenRecord) -> Iterator[str]:
+    parts: list[str] = []
     position = 0
-    for fragment in record.fragments:
+    for fragment in record.fragments[:_MOST]:
         if isinstance(fragment, Malformed):
-            yield f"malformed handshake, {len(fragment.data)} B"
-            return
+            parts.append(f"malformed handshake, {len(fragment.data)} B")
+            break
         position += HEADER_SIZE
         end = position + fragment.size
-        title = _TITLES[fragment.type]
-        if fragment.size != fragment.length:
-            yield f"{title} (bytes {fragment.offset} to {fragment.offset + fragment.size} of {fragment.length})"
+        if fragment.size == fragment.length:
+            parts.append(_message(fragment.type, record.plaintext[position:end]))
         else:
-            body = parse_message(Message(fragment.type, fragment.message_seq, record.plaintext[position:end]))
-            if isinstance(body, Malformed):
-                yield f"malformed {title}, {fragment.length} B"
-            else:
-                yield f"{title} with cookie" if isinstance(body, ClientHello) and body.cookie else title
+            first, last = fragment.offset, fragment.offset + fragment.size
+            parts.append(f"{_TITLES[fragment.type]} (bytes {first} to {last} of {fragment.length})")
         position = end
+    return _listed(parts, len(record.fragments)) if parts else "malformed handshake, 0 B"
 
 
-def _listed(parts: Iterable[str], between: str = ", ") -> str:
-    """The parts in a row, `_MOST` of them at most: a hostile datagram may hold thousands."""
-    shown = list(islice(parts := iter(parts), _MOST))
-    more = sum(1 for _ in parts)
-    return between.join([*shown, f"and {more:,} more"] if more else shown)
+@lru_cache(maxsize=256)
+def _message(kind: HandshakeType, body: bytes) -> str:
+    """A whole message. Devices send some again and again: certificates, requests for them."""
+    parsed = parse_message(Message(kind, 0, body))
+    if isinstance(parsed, Malformed):
+        return f"malformed {_TITLES[kind]}, {len(body)} B"
+    return f"{_TITLES[kind]} with cookie" if isinstance(parsed, ClientHello) and parsed.cookie else _TITLES[kind]
+
+
+def _listed(parts: Sequence[str], count: int, between: str = ", ") -> str:
+    """The parts in a row, `_MOST` of `count` at most: a hostile datagram may hold thousands."""
+    if count <= _MOST:
+        return between.join(parts)
+    return f"{between.join(parts[:_MOST])}{between}and {count - _MOST:,} more"
 
 
 def notes(seen: SeenFrame) -> str:
     """What is worth saying of it beside its label, such as `retransmission of frame 12`; empty for nothing."""
     told = seen.notes if seen.captured.link is not Link.CPU else seen.notes[1:]
-    return _listed(told, "; ") if told else ""
+    return _listed(told, len(told), "; ") if told else ""
 
 
 def alert(plaintext: bytes) -> str:
@@ -158,7 +164,8 @@ def numbers(seen: SeenFrame) -> str:
             runs[-1][2] = record.seq
         else:
             runs.append([record.epoch, record.seq, record.seq])
-    return _listed(f"{epoch}/{first}" + (f"-{last}" if last > first else "") for epoch, first, last in runs)
+    parts = [f"{epoch}/{first}" + (f"-{last}" if last > first else "") for epoch, first, last in runs[:_MOST]]
+    return _listed(parts, len(runs))
 
 
 class Clock:
