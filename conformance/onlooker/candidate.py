@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from enum import Enum
 
 from model.alphabet import Event, Link, Output
 from model.profile import Setting
@@ -15,6 +16,16 @@ MS = 1_000
 """Microseconds in a millisecond."""
 
 
+class Known(Enum):
+    """How much of a session's data the capture has."""
+
+    ALL = "all"
+    PART = "part"
+    """Record numbers are missing: there must be more than what was seen."""
+    NOTHING = "nothing"
+    """Nothing can be said: what came was assumed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Due:
     """An output that the rules emitted and that has not been seen yet."""
@@ -22,8 +33,8 @@ class Due:
     output: Output
     at: int
     """When it was emitted, microseconds."""
-    loose: bool
-    """Whether the peer's data, which it may tell of, are unknown."""
+    known: Known
+    """What is known of the peer's data, which it may tell of."""
     rules: tuple[Rule, ...] = field(compare=False)
     cause: int = field(compare=False)
     """Number of the frame that caused it; 0 for a timer."""
@@ -63,8 +74,8 @@ class Candidate:
     """Whether the size and bytes of the message being sent are unknown: the CPU frame was assumed."""
     loose_request: bool = False
     """The same of the registration request."""
-    loose_content: bool = False
-    """The same of what the peer sends: a record of it was assumed."""
+    content: Known = Known.ALL
+    """What is known of the data that the peer sends."""
     excused: int = -1
     """Until when what goes to the CPU may be of a session before, of which nothing is known; microseconds."""
     losses: int = field(default=0, compare=False)
@@ -129,7 +140,7 @@ def _after(candidate: Candidate, event: Event, setting: Setting, cause: int) -> 
     for r in react(candidate.state, event, setting):
         told = tuple(dict.fromkeys(i for rule in r.rules for i in rule.timer))
         rearmed = bool(told) or r.state.timer != candidate.state.timer
-        due = tuple(Due(o, candidate.clock, candidate.loose_content, r.rules, cause) for o in r.outputs)
+        due = tuple(Due(o, candidate.clock, candidate.content, r.rules, cause) for o in r.outputs)
         ways.append(
             replace(
                 candidate,
@@ -138,7 +149,7 @@ def _after(candidate: Candidate, event: Event, setting: Setting, cause: int) -> 
                 step=r.outputs,
                 rules=r.rules,
                 timer=told if rearmed else candidate.timer,
-                loose_content=candidate.loose_content and r.state.peer == candidate.state.peer,
+                content=candidate.content if r.state.peer == candidate.state.peer else Known.ALL,
             )
         )
     return ways

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from conformance.capture.frame import CapturedFrame
-from conformance.onlooker.candidate import Candidate, Due, cheapest, take
+from conformance.onlooker.candidate import Candidate, Due, Known, cheapest, take
 from conformance.onlooker.hypotheses import busy, explanations
 from conformance.onlooker.matching import Terms, fits
-from conformance.onlooker.reading import Reading, Sent
+from conformance.onlooker.numbers import Numbers
+from conformance.onlooker.reading import Reading, Sent, whole_frame
 from conformance.onlooker.verdict import Annotation, DeviceVerdict, Standing
-from model.alphabet import DEREGISTER, REFUSED, REGISTER, SSS_ID, Event, Link
+from model.alphabet import DEREGISTER, FAA_ID, REFUSED, REGISTER, SSS_ID, Event, Link
 from model.profile import Setting
 from model.rules import Rule
 from model.state import Mode, State, Step, Waiting
@@ -77,6 +78,7 @@ class Watch:
         self._overflow = False
         self._proved = 0
         """Frames that record numbers prove to be missing."""
+        self._numbers = Numbers()
         self._doubt: Doubt | None = None
         self._accused = False
         self._notes: list[str] = []
@@ -112,6 +114,7 @@ class Watch:
             self._towards(captured)
         else:
             self._last_sent = time
+            self._count(captured)
             for sent in self._reading.sent(captured.link, captured.frame):
                 self._match(sent)
         if self.frames % TRIM_EVERY == 0:
@@ -279,7 +282,8 @@ class Watch:
         reads = c.state.step in (Step.READ, Step.LISTEN) and kind in ("data", "close") and c.state.peer == args[0]
         if reads and not self._lossless and args[1] > c.state.expect:
             text = f"records before frame {self._number} were lost from the capture"
-            skipped = replace(c, state=c.state._replace(expect=args[1], began=1), loose_content=True)
+            content = Known.PART if c.content is Known.ALL else Known.NOTHING
+            skipped = replace(c, state=c.state._replace(expect=args[1], began=1), content=content)
             lost = skipped.assuming(text, Link.SSS if args[0] == SSS_ID else Link.RADIO, losses=1)
             starts.append((lost, event))
         if Link.CPU in self._unseen and kind == "hello-cookie" and c.state.mode == Mode.IDLE and c.state.registered:
@@ -297,7 +301,7 @@ class Watch:
             held = c.assuming(f"a CPU frame was waiting at frame {self._number}", Link.CPU, hidden=1)
             starts.append((replace(held, state=held.state._replace(waiting=Waiting.OTHER)), event))
         for start, e in starts:
-            guessed = start.loose_content or self._reading.is_sealed(SSS_ID)
+            guessed = start.content is not Known.ALL or self._reading.is_sealed(SSS_ID)
             if kind == "response" and guessed:
                 yield c
                 continue
@@ -355,7 +359,7 @@ class Watch:
                 start = replace(
                     start,
                     state=h.state,
-                    loose_content=c.loose_content or h.content,
+                    content=Known.NOTHING if h.content else c.content,
                     loose_message=c.loose_message or h.message,
                     loose_request=c.loose_request or h.request,
                 )
@@ -370,6 +374,15 @@ class Watch:
         self._overflow |= over
         for c in self.candidates:
             self._rules.update(dict.fromkeys(r.id for r in c.rules))
+
+    def _count(self, captured: CapturedFrame) -> None:
+        """Record numbers that are left out prove that the capture lost frames."""
+        frame = whole_frame(captured.frame)
+        if frame is None or captured.link is Link.CPU or FAA_ID in (frame.source, frame.target):
+            return
+        for gap in self._numbers.gaps(frame.target, frame.payload):
+            self._proved += 1
+            self._notes.append(f"{gap} before frame {self._number}: the capture lost frames")
 
     # --- when nothing explains it
 
@@ -483,13 +496,24 @@ class Watch:
 
     # --- what is said
 
+    def _finish(self) -> None:
+        """Where times are exact and no frame is missing, what was due by the last frame is due within the capture."""
+        if not (self._exact and self._lossless and self.candidates) or self._accused:
+            return
+        self._end_burst(self._now, True)
+        left = [c for c in self.candidates if not any(d.output.link in self.links for d in c.due)]
+        if self._accused or left:
+            return
+        self._missing(min(self.candidates, key=lambda c: c.price))
+
     def _annotate(self, number: int) -> None:
         if len(self._annotations) < MOST_ANNOTATIONS:
             states = tuple(dict.fromkeys(c.state.describe() for c in self.candidates))
             self._annotations.append(Annotation(number, tuple(self._rules), states if not self._accused else ()))
 
     def verdict(self) -> DeviceVerdict:
-        """What is to be said at the end of the capture."""
+        """What is to be said at the end of the capture. Call it once."""
+        self._finish()
         best = self.candidates[0] if self.candidates else None
         assumed = best.assumed.all() if best is not None and best.assumed is not None else []
         notes = (*self._notes, *(f"assumed: {a.text}" for a in assumed))

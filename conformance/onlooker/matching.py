@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from conformance.onlooker.candidate import Candidate, Due
+from conformance.onlooker.candidate import Candidate, Due, Known
 from conformance.onlooker.reading import Sent
 from model.alphabet import REGISTER, Ca, Link, Output
 from model.state import Mode
@@ -83,9 +83,7 @@ def _same(c: Candidate, sent: Sent, due: Due, terms: Terms) -> Candidate | None:
     if came.kind == "data":
         return replace(c, loose_message=False) if c.loose_message or sent.loose or not terms.lossless else None
     if came.kind == "deliver":
-        if sent.loose:
-            return c if came.args[1] == wanted.args[1] or due.loose or not terms.lossless else None
-        return c if due.loose else None
+        return _delivered(c, sent, due, terms)
     if came.kind in ("flight4", "flight5"):
         return _certified(c, came, wanted, terms)
     if came.kind in ("faa-radio", "faa-cpu"):
@@ -94,11 +92,25 @@ def _same(c: Candidate, sent: Sent, due: Due, terms: Terms) -> Candidate | None:
     return None
 
 
+def _delivered(c: Candidate, sent: Sent, due: Due, terms: Terms) -> Candidate | None:
+    """A message of which not all records were seen. If it is longer than what was seen, it proves that they came."""
+    came, seen = sent.output.args[1], due.output.args[1]
+    match due.known:
+        case Known.ALL:
+            return c if sent.loose and (came == seen or not terms.lossless) else None
+        case Known.PART:
+            return replace(c, losses=c.losses - 1, hidden=c.hidden + 1) if came > seen else None
+        case Known.NOTHING:
+            return c
+
+
 def _certified(c: Candidate, came: Output, wanted: Output, terms: Terms) -> Candidate | None:
     """A flight with another certificate than the state's."""
     shown, due = Ca(came.args[1]), Ca(wanted.args[1])
-    if not terms.identified and (shown is Ca.OTHER or (shown is Ca.STALE and due is Ca.RUNTIME)):
+    if not terms.identified and shown is Ca.OTHER:
         return c
+    if shown is Ca.STALE and due is Ca.RUNTIME and (not terms.lossless or Link.SSS in terms.unseen):
+        return c  # the response that replaced it may not have been seen
     if not {Link.SSS, Link.CPU} <= terms.unseen or c.state.mode == Mode.TALKING_TO_SSS:
         return None
     if shown not in (Ca.PROVISIONING, Ca.RUNTIME, Ca.STALE):
