@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from conformance.capture import CapturedFrame, Context
@@ -17,6 +17,7 @@ from conformance.judge import Diverged, Judge
 from conformance.lab import Lab, Sighting
 from conformance.purpose import Purpose
 from conformance.results import CaseResult, Divergence
+from conformance.sessions.track import Tracker
 from conformance.targets.base import HarnessError, IutFault, Target
 from conformance.wire.certificates import Authorities
 from conformance.wire.frames import HEADER, Frame, FrameReader
@@ -327,7 +328,12 @@ class Case:
 
     def _find_evidence(self) -> None:
         """What the purpose says of its scripted peers' frames was there."""
-        facts = [f for peer in self.purpose.scripted for to, fs in self._facts(peer, self._deviated) if to for f in fs]
+        facts = [
+            fact | {"iut": int(not to_iut)}
+            for peer in self.purpose.scripted
+            for to_iut, found in self._facts(peer, self._deviated)
+            for fact in found
+        ]
         for evidence in self.purpose.evidence:
             if not shown(evidence, facts):
                 raise Unreached(f"no frame of the scripted peers shows {evidence}: the deviation has not taken place.")
@@ -366,11 +372,15 @@ class Case:
         return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
 
     def _capture(self) -> list[CapturedFrame]:
-        return [
-            CapturedFrame(s.time * 1000, s.link, s.towards, self.purpose.iut, s.data, self._comment(s))
-            for s in self.lab.sightings
-            if not (s.towards and s.fate == "lost")
-        ]
+        tracker = Tracker(self._keylog)
+        frames: list[CapturedFrame] = []
+        for s in self.lab.sightings:
+            if s.towards and s.fate == "lost":
+                continue
+            frame = CapturedFrame(s.time * 1000, s.link, s.towards, self.purpose.iut, s.data, number=len(frames) + 1)
+            comment = "; ".join([self._comment(s), *tracker.feed(frame).notes])
+            frames.append(replace(frame, comment=comment))
+        return frames
 
     def _comment(self, sighting: Sighting) -> str:
         """What Wireshark shows beside a frame: step, content, fate, the rules taken, the states after it."""
