@@ -1,6 +1,6 @@
 # Every target works from any state of the checkout. Paths are relative: a checkout's own path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: help check conform test firmware firmware-check setup setup-check setup-test lock clean
+.PHONY: help check conform test fuzz firmware firmware-check setup setup-check setup-test lock clean
 .DELETE_ON_ERROR:
 
 BUILD := build
@@ -13,6 +13,9 @@ IN_FIRMWARE = $(MAKE) --no-print-directory -j "$$(nproc)" -C firmware BUILD=../$
               MBEDTLS_DIR="$(if $(MBEDTLS_DIR),$(abspath $(MBEDTLS_DIR)),../$(BUILD)/mbedtls)"
 # Further options for `scewl conform` or `scewl check`, for example ARGS=--json
 ARGS ?=
+# For `make fuzz`: how many cases, and which; every day has others, and a finding says how to make it again.
+FUZZ ?= 1000000
+FUZZ_SEED ?= $(shell date -u +%Y%m%d)
 
 # tox makes its environments from what setup fetched, without a network and without a home directory.
 TOX_ENV = UV_NO_INDEX=1 UV_FIND_LINKS="$$PWD/$(BUILD)/wheels" UV_CACHE_DIR="$$PWD/$(BUILD)/uv-cache" \
@@ -22,13 +25,14 @@ help:
 	@echo "make conform         run the conformance suite against our firmware in QEMU; report: reports/out/"
 	@echo "make check           check the model: every state, every property; report: reports/out/check/"
 	@echo "make test            everything: linters, static checks of the firmware, all tests (tox)"
+	@echo "make fuzz            a million damaged captures through everything that reads captures; findings: reports/out/fuzz/"
 	@echo "make firmware        build $(BUILD)/firmware/controller.elf"
 	@echo "make firmware-check  the format and the static checks of its sources"
 	@echo "make setup           only install what make conform needs (packages, .venv)"
 	@echo "make lock            write requirements/*.txt anew from pyproject.toml"
 	@echo "make clean           remove everything that was made, .venv included"
 	@echo
-	@echo "Settings: MBEDTLS_DIR=<Mbed TLS 3.6>  DEBIAN_MIRROR=<URI>  ARGS=<options for scewl>"
+	@echo "Settings: MBEDTLS_DIR=<Mbed TLS 3.6>  DEBIAN_MIRROR=<URI>  ARGS=<options for scewl>  FUZZ=<cases>"
 
 setup:
 	@.ci/setup.sh run
@@ -56,6 +60,9 @@ check: setup-check
 
 test: setup-test
 	@$(TOX_ENV) .venv/bin/tox run
+
+fuzz: setup
+	@.venv/bin/python tests/fuzz/fuzz_run.py --count "$(FUZZ)" --seed "$(FUZZ_SEED)" $(ARGS)
 
 LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
        --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \

@@ -1,4 +1,5 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent / "captures"))  # for `capture_kinds`, which the tests share
+# for `capture_kinds`, which the tests share, and for the fuzzer, which is tried here
+sys.path[:0] = [str(Path(__file__).parent / "captures"), str(Path(__file__).parents[1] / "fuzz")]
