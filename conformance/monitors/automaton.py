@@ -210,10 +210,6 @@ def later(milliseconds: int) -> Condition:
 
 OWN = Condition("own", lambda s, _: s.own)
 FOREIGN = Condition("another's", lambda s, _: not s.own)
-TRUE_SENDER = Condition(
-    "certainly its sender's", lambda s, _: s.own or s.protection is Protection.OPENED, ("protection",)
-)
-"""The tap's own, or authenticated: no attacker's frame."""
 CLIENT_DID = has("role", "client")
 SERVER_DID = has("role", "server")
 PLAIN = Condition("epoch 0", lambda s, _: s.epoch == 0, ("epoch",))
@@ -221,9 +217,15 @@ PROTECTED = Condition("epoch ≥ 1", lambda s, _: s.epoch >= 1, ("epoch",))
 OPENED = Condition("opened", lambda s, _: s.protection is Protection.OPENED, ("protection",))
 GAPLESS = has("gapless", True)
 ALL_SEEN = Condition("all frames captured", lambda s, _: s.complete)
+SURE_SESSION = Condition(
+    "certainly of this session", lambda s, _: s.complete or s.protection is Protection.OPENED, ("protection",)
+)
+"""Where a hello is missing in the capture, what follows it can pass for part of the session before."""
 SAME_PARTY = same("by")
 OTHER_PARTY = differs("by")
 NEW = has("again", False)
+FRESH = Condition("no replay", lambda s, _: s.own or s.facts.get("again") is False, ("again",))
+"""The tap's own, or new bytes: what another repeats may be an attacker's replay."""
 
 ANY_HELLO: Final = frozenset({Kind.HELLO, Kind.HELLO_WITH_COOKIE})
 GOES_ON: Final = frozenset({Kind.CCS, Kind.FINISHED, Kind.DATA})

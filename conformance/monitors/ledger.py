@@ -86,7 +86,6 @@ class Ledger:
         self._extensions: set[int] = set()
         self._cookie: bytes | None = None
         self._session_id = b""
-        self._told: set[tuple[int, int]] = set()
 
     def side(self, by: int) -> Side:
         """A sender of the session: there are two; what others claim shares one place."""
@@ -106,7 +105,6 @@ class Ledger:
     def begin(self, server_random: bytes, suite: int, by: int, number: int, frame: int) -> None:
         """A ServerHello with a new random came."""
         self.server_random, self.suite, self.since = server_random, suite, frame - 1
-        self._told.clear()
         kept = {who: side for who, side in self._sides.items() if who != by}
         for side in kept.values():
             side.numbers.clear()
@@ -135,13 +133,6 @@ class Ledger:
             "extensions_offered": self._extensions.issuperset(hello.extensions),
             "resumes": bool(hello.session_id) and hello.session_id == self._session_id,
         }
-
-    def tell(self, by: int, message_seq: int, *, whole: bool) -> bool:
-        """Whether a message that has become whole has not been told yet."""
-        new = (by, message_seq) not in self._told and not whole
-        if len(self._told) < MAX_NUMBERS:
-            self._told.add((by, message_seq))
-        return new
 
     def opened(self, by: int, number: int) -> None:
         """A record of epoch 1 authenticated."""
@@ -209,6 +200,12 @@ class Book:
         if here.role == CLIENT and here.to == here.tap:
             self._received[here.tap, here.by] = ledger
             _place(self._received, (here.tap, here.by), Ledger, MAX_PAIRS)
+
+    def over(self, here: Sign) -> None:
+        """A datagram came: if its sender has closed its session, what is delivered from now on is of another."""
+        ledger = self._received.get((here.tap, here.by))
+        if ledger is not None and ledger.side(here.by).close >= 0:
+            del self._received[here.tap, here.by]
 
     def as_given(self, here: Sign, ledger: Ledger) -> bool | None:
         """With a controller's own close_notify: whether its session carried a message that its CPU gave; None if that

@@ -113,6 +113,7 @@ class SignReader:
 
     def _datagram(self, here: Sign, seen: SeenFrame, frame: Frame) -> Iterator[Sign]:
         session = seen.session
+        self._book.over(here)
         ledger = self._book.ledger(here.tap, session.number if session else 0)
         role = "" if seen.from_client is None else CLIENT if seen.from_client else SERVER
         if session is not None:
@@ -189,11 +190,9 @@ class SignReader:
             yield self._told(here, ledger, seen, fragment.type, body, facts)
         elif fragment.offset == 0:
             yield here._replace(kind=_KINDS[fragment.type], mark=b"", facts=facts)
-        for message in fragment.completes:
-            if not ledger.tell(here.by, message.message_seq, whole=body is not None):
-                continue
-            told = here._replace(message_seq=message.message_seq)
-            yield self._told(told, ledger, seen, message.type, message.body, dict(facts))
+        for message in fragment.completes:  # the others were told where they came
+            if body is None and message.message_seq == fragment.message_seq:
+                yield self._told(here, ledger, seen, message.type, message.body, facts)
 
     def _told(
         self,

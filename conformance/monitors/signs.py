@@ -115,14 +115,22 @@ class Sign(NamedTuple):
         """The party at the other end of the controller's link; on the CPU link, whom the frame is from or for."""
         return self.to if self.own or self.link is Link.CPU else self.by
 
+    def part(self, name: str) -> Any:
+        """A part of a key: as `value`, but before the ServerHello an empty random tells the handshake as well."""
+        return self.server_random if name == "server_random" else self.value(name)
+
     def value(self, name: str) -> Any:
         """A field, the peer, or a fact by name; None if it is unknown."""
         if name in FIELDS:
             value = getattr(self, name)
-            return None if name == "mark" and not value else value
+            return None if value == UNKNOWN.get(name) else value
         return self.facts.get(name)
 
 
+UNKNOWN: Final[Mapping[str, Any]] = MappingProxyType(
+    {"mark": b"", "message_seq": -1, "number": -1, "client_random": b"", "server_random": b""}
+)
+"""What these fields hold where nothing is known."""
 FIELDS: Final = frozenset({*Sign._fields, "peer"})
 
 FACTS: Final[Mapping[str, str]] = MappingProxyType(

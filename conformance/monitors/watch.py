@@ -162,7 +162,7 @@ class Monitors:
                     places.popitem(last=False)
 
     def _step(self, monitor: Monitor, sign: Sign) -> list[Alarm]:
-        key = tuple(sign.value(name) for name in monitor.key)
+        key = tuple(sign.part(name) for name in monitor.key)
         if None in key or ("session" in monitor.key and not sign.session):
             return []
         instances = self._instances[monitor.id]
@@ -229,7 +229,7 @@ class Monitors:
 
 
 def _basis(sign: Sign) -> Basis:
-    if sign.own:
+    if sign.own or sign.link is Link.CPU:  # nobody else is on the CPU link
         return Basis.OWN
     return Basis.AUTHENTICATED if sign.protection is Protection.OPENED else Basis.CLAIM
 

@@ -7,6 +7,7 @@ from conformance.monitors.automaton import (
     ANY_HELLO,
     BUG,
     FOREIGN,
+    FRESH,
     GOES_ON,
     NEW,
     OWN,
@@ -41,11 +42,11 @@ COOKIES = (
         rules=(
             rule(START, ANY_HELLO, "asked", keep=("number", "time_us")),
             rule("asked", ANY_HELLO, "several", differs("number")),
-            rule("asked", Kind.VERIFY_REQUEST, BUG, differs("number"), within(ANSWER_MS)),
+            rule("asked", Kind.VERIFY_REQUEST, BUG, FRESH, ALL_SEEN, differs("number"), within(ANSWER_MS)),
             rule("asked", _ANSWERS, START),
             rule("several", _ANSWERS, START),
         ),
-        needs=frozenset({Need.BOTH}),
+        needs=frozenset({Need.BOTH, Need.ALL}),
     ),
     Monitor(
         id="verify-request-message-seq",
@@ -58,11 +59,11 @@ COOKIES = (
         rules=(
             rule(START, ANY_HELLO, "asked", keep=("message_seq", "time_us")),
             rule("asked", ANY_HELLO, "several", differs("message_seq")),
-            rule("asked", Kind.VERIFY_REQUEST, BUG, differs("message_seq"), within(ANSWER_MS)),
+            rule("asked", Kind.VERIFY_REQUEST, BUG, FRESH, ALL_SEEN, differs("message_seq"), within(ANSWER_MS)),
             rule("asked", _ANSWERS, START),
             rule("several", _ANSWERS, START),
         ),
-        needs=frozenset({Need.BOTH}),
+        needs=frozenset({Need.BOTH, Need.ALL}),
     ),
     Monitor(
         id="server-hello-record-sequence",
@@ -75,11 +76,11 @@ COOKIES = (
         rules=(
             rule(START, Kind.HELLO_WITH_COOKIE, "asked", keep=("number", "time_us")),
             rule("asked", ANY_HELLO, "several", differs("number")),
-            rule("asked", Kind.SERVER_HELLO, BUG, NEW, differs("number"), within(ANSWER_MS)),
+            rule("asked", Kind.SERVER_HELLO, BUG, NEW, ALL_SEEN, differs("number"), within(ANSWER_MS)),
             rule("asked", Kind.SERVER_HELLO, START),
             rule("several", Kind.SERVER_HELLO, START),
         ),
-        needs=frozenset({Need.BOTH}),
+        needs=frozenset({Need.BOTH, Need.ALL}),
     ),
     Monitor(
         id="server-hello-message-seq",
@@ -92,9 +93,9 @@ COOKIES = (
         rules=(
             rule(START, Kind.HELLO_WITH_COOKIE, "asked", keep=("message_seq",)),
             rule("asked", Kind.HELLO_WITH_COOKIE, "asked", keep=("message_seq",)),
-            rule("asked", Kind.SERVER_HELLO, BUG, PLAIN, differs("message_seq")),
+            rule("asked", Kind.SERVER_HELLO, BUG, PLAIN, ALL_SEEN, differs("message_seq")),
         ),
-        needs=frozenset({Need.BOTH}),
+        needs=frozenset({Need.BOTH, Need.ALL}),
     ),
     Monitor(
         id="hello-message-seq",
@@ -202,11 +203,11 @@ COOKIES = (
         source="GnuTLS issue 960 (the random changes from hello to hello)",
         key=("tap", "cookie"),
         rules=(
-            rule(START, Kind.VERIFY_REQUEST, "given", FOREIGN, keep=("client_random",)),
+            rule(START, Kind.VERIFY_REQUEST, "given", FOREIGN, ALL_SEEN, keep=("client_random",)),
             rule("given", Kind.VERIFY_REQUEST, "given", FOREIGN, keep=("client_random",)),
             rule("given", Kind.HELLO_WITH_COOKIE, BUG, OWN, differs("client_random")),
         ),
-        needs=frozenset({Need.BOTH}),
+        needs=frozenset({Need.BOTH, Need.ALL}),
     ),
     Monitor(
         id="client-random-repeated",
@@ -218,9 +219,9 @@ COOKIES = (
         key=("tap", "by", "client_random"),
         rules=(
             rule(START, Kind.HELLO, "used", keep=("to",)),
-            rule("used", Kind.HELLO, BUG, differs("to")),
+            rule("used", Kind.HELLO, BUG, FRESH, differs("to")),
             rule("used", GOES_ON, "spent"),
-            rule("spent", Kind.HELLO, BUG),
+            rule("spent", Kind.HELLO, BUG, FRESH),
         ),
     ),
     Monitor(

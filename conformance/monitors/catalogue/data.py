@@ -17,6 +17,7 @@ from conformance.monitors.automaton import (
     SERVER_DID,
     SPEAKS,
     START,
+    SURE_SESSION,
     Fault,
     Monitor,
     Need,
@@ -104,10 +105,10 @@ DATA = (
         rules=(
             rule(START, Kind.FINISHED, "up", FOREIGN, PROTECTED),
             rule("up", HANDSHAKE - ANY_HELLO, "poked", FOREIGN, PLAIN, NEW, keep=("time_us",)),
-            rule("poked", HANDSHAKE | {Kind.CCS, Kind.ALERT}, BUG, OWN, within(REACTION_MS)),
+            rule("poked", HANDSHAKE | {Kind.CCS, Kind.ALERT}, BUG, OWN, ALL_SEEN, within(REACTION_MS)),
             rule("poked", SPEAKS, "up"),
         ),
-        needs=frozenset({Need.BOTH}),
+        needs=frozenset({Need.BOTH, Need.ALL}),
     ),
     Monitor(
         id="plaintext-alert-obeyed",
@@ -120,7 +121,7 @@ DATA = (
         rules=(
             rule(START, Kind.FINISHED, "up", FOREIGN, PROTECTED),
             rule("up", _ENDS, "poked", FOREIGN, PLAIN, keep=("time_us",)),
-            rule("poked", _ENDS, BUG, OWN, PROTECTED, within(REACTION_MS)),
+            rule("poked", _ENDS, BUG, OWN, PROTECTED, SURE_SESSION, within(REACTION_MS)),
             rule("poked", SPEAKS, "up"),
         ),
         needs=frozenset({Need.BOTH}),
@@ -133,7 +134,8 @@ DATA = (
         severity=Severity.MEDIUM,
         source="RFC 5246 §7.2: alerts are protected as the current state says",
         key=PARTY_KEY,
-        rules=(rule(START, Kind.FINISHED, "up", PROTECTED), rule("up", _ENDS, BUG, PLAIN)),
+        rules=(rule(START, Kind.FINISHED, "up", PROTECTED), rule("up", _ENDS, BUG, PLAIN, ALL_SEEN)),
+        needs=frozenset({Need.ALL}),
     ),
     Monitor(
         id="speaks-after-fatal-alert",

@@ -7,6 +7,7 @@ from conformance.monitors.automaton import (
     GAPLESS,
     OWN,
     START,
+    SURE_SESSION,
     Condition,
     Fault,
     Memory,
@@ -29,7 +30,8 @@ _STATEFUL = has("verify_request", False)
 
 
 def _leaps(sign: Sign, memory: Memory) -> bool:
-    return bool(sign.message_seq > memory["message_seq"] + 1)
+    value, old = sign.value("message_seq"), memory.get("message_seq")
+    return value is not None and old is not None and bool(value > old + 1)
 
 
 _LEAPS = Condition("message_seq > kept message_seq + 1", _leaps, ("message_seq",))
@@ -44,8 +46,8 @@ NUMBERS = (
         source="Nonce-Disrespecting Adversaries (Böck et al. 2016); CVE-2026-26014 (Pion DTLS)",
         key=(*PARTY_KEY, "epoch", "number"),
         rules=(
-            rule(START, Kind.RECORD, "used", _STATEFUL, keep=("mark",)),
-            rule("used", Kind.RECORD, BUG, _STATEFUL, differs("mark")),
+            rule(START, Kind.RECORD, "used", _STATEFUL, SURE_SESSION, keep=("mark",)),
+            rule("used", Kind.RECORD, BUG, _STATEFUL, SURE_SESSION, differs("mark")),
         ),
     ),
     Monitor(
@@ -57,8 +59,8 @@ NUMBERS = (
         source="Nonce-Disrespecting Adversaries (Böck et al. 2016); CVE-2026-26014 (Pion DTLS)",
         key=(*PARTY_KEY, "epoch", "nonce"),
         rules=(
-            rule(START, Kind.RECORD, "used", keep=("mark",)),
-            rule("used", Kind.RECORD, BUG, differs("mark")),
+            rule(START, Kind.RECORD, "used", SURE_SESSION, keep=("mark",)),
+            rule("used", Kind.RECORD, BUG, SURE_SESSION, differs("mark")),
         ),
     ),
     Monitor(
@@ -70,8 +72,8 @@ NUMBERS = (
         source="RFC 6347 §4.1: receivers drop it as a replay",
         key=(*PARTY_KEY, "epoch", "number"),
         rules=(
-            rule(START, Kind.RECORD, "used", _STATEFUL, OWN, keep=("mark",)),
-            rule("used", Kind.RECORD, BUG, _STATEFUL, OWN, same("mark")),
+            rule(START, Kind.RECORD, "used", _STATEFUL, OWN, SURE_SESSION, keep=("mark",)),
+            rule("used", Kind.RECORD, BUG, _STATEFUL, OWN, SURE_SESSION, same("mark")),
         ),
     ),
     Monitor(
@@ -83,9 +85,9 @@ NUMBERS = (
         source="RFC 6347 §4.1",
         key=(*PARTY_KEY, "epoch"),
         rules=(
-            rule(START, Kind.RECORD, "counting", _STATEFUL, OWN, keep=("number",)),
-            rule("counting", Kind.RECORD, BUG, _STATEFUL, OWN, below("number")),
-            rule("counting", Kind.RECORD, "counting", _STATEFUL, OWN, keep=("number",)),
+            rule(START, Kind.RECORD, "counting", _STATEFUL, OWN, SURE_SESSION, keep=("number",)),
+            rule("counting", Kind.RECORD, BUG, _STATEFUL, OWN, SURE_SESSION, below("number")),
+            rule("counting", Kind.RECORD, "counting", _STATEFUL, OWN, SURE_SESSION, keep=("number",)),
         ),
     ),
     Monitor(
@@ -107,9 +109,9 @@ NUMBERS = (
         source="RFC 6347 §4.2.2; GnuTLS issue 1839 (fragments of two messages merged)",
         key=(*PARTY_KEY, "message_seq"),
         rules=(
-            rule(START, _NUMBERED, "used", keep=("kind", "mark")),
-            rule("used", _NUMBERED, BUG, differs("kind")),
-            rule("used", _NUMBERED, BUG, differs("mark")),
+            rule(START, _NUMBERED, "used", SURE_SESSION, keep=("kind", "mark")),
+            rule("used", _NUMBERED, BUG, SURE_SESSION, differs("kind")),
+            rule("used", _NUMBERED, BUG, SURE_SESSION, differs("mark")),
         ),
     ),
     Monitor(
@@ -121,9 +123,9 @@ NUMBERS = (
         source="RFC 6347 §4.2.2",
         key=PARTY_KEY,
         rules=(
-            rule(START, _NUMBERED, "counting", OWN, keep=("message_seq",)),
-            rule("counting", _NUMBERED, BUG, OWN, GAPLESS, _LEAPS),
-            rule("counting", _NUMBERED, "counting", OWN, keep=("message_seq",)),
+            rule(START, _NUMBERED, "counting", OWN, SURE_SESSION, keep=("message_seq",)),
+            rule("counting", _NUMBERED, BUG, OWN, SURE_SESSION, GAPLESS, _LEAPS),
+            rule("counting", _NUMBERED, "counting", OWN, SURE_SESSION, keep=("message_seq",)),
         ),
     ),
     Monitor(
@@ -134,7 +136,7 @@ NUMBERS = (
         severity=Severity.MEDIUM,
         source="CVE-2014-0195 (OpenSSL: fragments with another message length)",
         key=PARTY_KEY,
-        rules=(rule(START, Kind.RECORD, BUG, has("contradicts", True)),),
+        rules=(rule(START, Kind.RECORD, BUG, SURE_SESSION, has("contradicts", True)),),
     ),
     Monitor(
         id="datagram-over-mtu",

@@ -149,9 +149,9 @@ TIMING = (
             rule(START, ANY_HELLO, "overheard", FOREIGN, _FOR_ANOTHER, keep=("by", "time_us")),
             rule("overheard", ANY_HELLO, START, FOREIGN, same("by"), _FOR_TAP),
             rule("overheard", ANY_HELLO, "overheard", FOREIGN, _FOR_ANOTHER, keep=("by", "time_us")),
-            rule("overheard", _ANSWERS, BUG, OWN, same("to", "by"), within(ANSWER_MS)),
+            rule("overheard", _ANSWERS, BUG, OWN, ALL_SEEN, same("to", "by"), within(ANSWER_MS)),
         ),
-        needs=frozenset({Need.BOTH}),
+        needs=frozenset({Need.BOTH, Need.ALL}),
     ),
     Monitor(
         id="own-hello-answered",
