@@ -49,6 +49,15 @@ def test_the_reference_passes(purpose: Purpose) -> None:
     assert run_case(purpose, ReferenceTarget, profile="hardened", seed=0).trace == outcome.trace
 
 
+def test_a_capture_says_of_each_frame_what_the_model_made_of_it() -> None:
+    outcome = run_case(PURPOSES["lost-flight-5"], ReferenceTarget, profile="hardened", seed=0)
+    first, again = (f.comment for f in outcome.frames[5:7])
+    assert first.startswith("step 3: Certificate, ClientKeyExchange, CertificateVerify, CCS, Finished")
+    assert "; rules: CRT-7.accept, SES-2.keys; SENDING_MESSAGE/KEYS with 11 (" in first
+    assert "retransmission" not in first and again.endswith("; retransmission of frame 6")
+    assert [f.number for f in outcome.frames] == list(range(1, len(outcome.frames) + 1))
+
+
 def test_another_seed_gives_another_trace_and_the_same_verdict() -> None:
     one, other = (run_case(PURPOSES["registered-16"], ReferenceTarget, profile="hardened", seed=s) for s in (0, 1))
     assert one.trace != other.trace
