@@ -175,7 +175,7 @@ class Endpoint:
 
     def _deadlines(self) -> Iterator[int]:
         state = self._state
-        yield from (at for at, _, _ in state.late)
+        yield from (entry[0] for entry in state.late)
         yield from (at for at in (state.timer, state.step_due) if at is not None)
 
     def _run(self, now: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
@@ -25,11 +25,25 @@ _FIELDS: Final = [(f.name, f.default) for f in fields(How)]
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
+    """What one record is to hold; or a datagram as it stands."""
+
+    item: Prepared
+    how: How
+    content: bytes
+    first: bool = True
+    """Whether it is the first of its message."""
+    others: tuple[str, ...] = ()
+    """Messages that share the record."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
     """A record on its way into a datagram."""
 
-    name: str
+    names: tuple[str, ...]
     data: bytes
-    datagram: str
+    placing: str
+    """`datagram` of a How, or `alone`."""
     delay: int
 
 
@@ -60,17 +74,10 @@ def transmit(state: State, items: Iterable[Prepared], sending: int, now: int) ->
 
 def _pieces(state: State, item: Prepared, sending: int) -> list[_Piece]:
     how = combined(h for at, h in item.hows if at in (0, sending))
-    found: list[_Piece] = []
-    for _ in range(how.repeat):
-        if item.content_type == DATAGRAM:
-            records = [_datagram(state, item)]
-            placing = "alone"
-        else:
-            records = _records(state, item, how, sending)
-            placing = how.datagram or ("alone" if item.content_type in (_ALERT, _DATA) else "")
-        found += [_Piece(item.name, _corrupted(r, how), placing, how.delay) for r in records]
-        found += [_Piece(item.name, _corrupted(r, how), "alone", how.delay) for r in records * how.replay]
-    return found
+    if item.content_type == DATAGRAM:
+        return [_Piece(item, how, _datagram(state, item))] * how.repeat
+    contents = _contents(item, how, sending)
+    return [_Piece(item, how, c, first=n == 0) for _ in range(how.repeat) for n, c in enumerate(contents)]
 
 
 def _datagram(state: State, item: Prepared) -> bytes:
@@ -92,11 +99,12 @@ def _corrupted(record: bytes, how: How) -> bytes:
 # --- records ----------------------------------------------------------------------------------------------------------
 
 
-def _records(state: State, item: Prepared, how: How, sending: int) -> list[bytes]:
+def _contents(item: Prepared, how: How, sending: int) -> list[bytes]:
+    """What its records hold, unsealed: the fragments of a handshake message, anything else as it is."""
     body = item.body(sending)
     if item.msg_type < 0:
-        return [_record(state, item, how, body, first=True)]
-    records: list[bytes] = []
+        return [body]
+    contents: list[bytes] = []
     for offset, size in _cuts(len(body), how):
         piece = body[offset:] if size < 0 else body[offset : offset + size]
         fragment = DTLSHandshake(
@@ -109,8 +117,8 @@ def _records(state: State, item: Prepared, how: How, sending: int) -> list[bytes
         for path, value in how.set:
             if path.startswith("handshake."):
                 assign(fragment, path.removeprefix("handshake."), value)
-        records.append(_record(state, item, how, bytes(fragment), first=not records))
-    return records
+        contents.append(bytes(fragment))
+    return contents
 
 
 def _cuts(size: int, how: How) -> list[tuple[int, int]]:
@@ -121,10 +129,11 @@ def _cuts(size: int, how: How) -> list[tuple[int, int]]:
     return [(at, most) for at in range(0, size, most)] or [(0, 0)]
 
 
-def _record(state: State, item: Prepared, how: How, content: bytes, *, first: bool) -> bytes:
+def _record(state: State, piece: _Piece) -> bytes:
+    item, how, content = piece.item, piece.how, piece.content
     epoch = item.epoch if how.epoch is None else how.epoch
     count = state.records.get(epoch, 0)
-    seq = how.sequence if first and how.sequence is not None else count
+    seq = how.sequence if piece.first and how.sequence is not None else count
     state.records[epoch] = max(count, seq + 1)
     record = DTLSRecord(type=item.content_type, version=0xFEFD, epoch=epoch, sequence_number=seq % 2**48)
     sets = [(path.removeprefix("record."), value) for path, value in how.set if path.startswith("record.")]
@@ -156,17 +165,45 @@ def _protection(state: State, how: How, epoch: int) -> Direction | None:
 
 
 def _flush(state: State, pieces: list[_Piece], now: int) -> None:
-    """Put records into datagrams, as many into each as the MTU allows and their placing asks for."""
-    datagrams: list[tuple[int, list[_Piece]]] = []
+    """Put pieces into records, and records into datagrams, as many as the MTU allows and their placing asks for."""
+    datagrams: list[list[_Placed]] = []
+    for record in _placed(state, _joined(pieces)):
+        last = datagrams[-1] if datagrams else []
+        full = len(record.data) + sum(len(r.data) for r in last) > MTU
+        alone = record.placing in ("new", "alone") or (last and last[-1].placing == "alone")
+        late = last and last[-1].delay != record.delay
+        if not datagrams or (record.placing != "same" and (full or alone or late)):
+            datagrams.append([])
+        datagrams[-1].append(record)
+    for held in datagrams:
+        names = tuple(n for r in held for n in r.names)
+        _send(state, names, b"".join(r.data for r in held), now, held[0].delay)
+
+
+def _joined(pieces: list[_Piece]) -> list[_Piece]:
+    """Those that go into the record before them are put there."""
+    found: list[_Piece] = []
     for piece in pieces:
-        size = len(piece.data) + sum(len(p.data) for p in datagrams[-1][1]) if datagrams else 0
-        alone = piece.datagram in ("new", "alone") or (datagrams and datagrams[-1][1][-1].datagram == "alone")
-        late = datagrams and datagrams[-1][0] != piece.delay
-        if not datagrams or (piece.datagram != "same" and (size > MTU or alone or late)):
-            datagrams.append((piece.delay, []))
-        datagrams[-1][1].append(piece)
-    for delay, held in datagrams:
-        _send(state, tuple(p.name for p in held), b"".join(p.data for p in held), now, delay)
+        if piece.how.datagram == "record" and found and found[-1].item.content_type != DATAGRAM:
+            before = found.pop()
+            others = (*before.others, piece.item.name)
+            piece = replace(before, content=before.content + piece.content, others=others)
+        found.append(piece)
+    return found
+
+
+def _placed(state: State, pieces: list[_Piece]) -> Iterator[_Placed]:
+    for piece in pieces:
+        item, how, names = piece.item, piece.how, (piece.item.name, *piece.others)
+        if item.content_type == DATAGRAM:
+            record, placing = piece.content, "alone"
+        else:
+            record, placing = _record(state, piece), how.datagram
+            placing = placing or ("alone" if item.content_type in (_ALERT, _DATA) else "")
+        record = _corrupted(record, how)
+        yield _Placed(names, record, placing, how.delay)
+        for _ in range(how.replay):
+            yield _Placed(names, record, "alone", how.delay)
 
 
 def _send(state: State, names: tuple[str, ...], datagram: bytes, now: int, delay: int) -> None:
@@ -176,11 +213,11 @@ def _send(state: State, names: tuple[str, ...], datagram: bytes, now: int, delay
     if len(datagram) > MOST:
         state.note(now, f"no datagram has room for {len(datagram)} bytes of {', '.join(names)}")
         return
-    state.keep(now + delay, "sent", names, datagram)
     if delay:
         state.lateness += 1
-        state.late.append((now + delay, state.lateness, datagram))
+        state.late.append((now + delay, state.lateness, names, datagram))
     else:
+        state.keep(now, "sent", names, datagram)
         state.ready.append(datagram)
 
 
@@ -188,4 +225,5 @@ def due(state: State, now: int) -> None:
     """Send the datagrams whose delay is over."""
     for entry in sorted(e for e in state.late if e[0] <= now):
         state.late.remove(entry)
-        state.ready.append(entry[2])
+        state.keep(now, "sent", entry[2], entry[3])
+        state.ready.append(entry[3])

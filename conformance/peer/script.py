@@ -107,7 +107,8 @@ class How:
     replay: int = 0
     """How often its records are sent again, byte by byte."""
     datagram: str = ""
-    """`new`: a datagram of its own begins here; `same`: it goes into the datagram before, whatever the size."""
+    """`new`: a datagram begins here; `same`: it goes into the datagram before, whatever the size; `record`: into the
+    record before, whose epoch, number and protection it shares."""
     delay: int = 0
     """Milliseconds by which its datagrams are late; those that follow are not."""
 
@@ -220,7 +221,7 @@ def parse(document: Any) -> Script:
 
 _CHOICES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "script": {"certificate": CERTIFICATES, "signature": SIGNATURES, "hash": HASHES, "curve": CURVES},
-    "how": {"transcript": TRANSCRIPTS, "seal": SEALS, "datagram": ("", "new", "same")},
+    "how": {"transcript": TRANSCRIPTS, "seal": SEALS, "datagram": ("", "new", "same", "record")},
 }
 _HOW: Final[dict[str, type]] = {
     "set": dict,

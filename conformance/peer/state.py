@@ -114,8 +114,8 @@ class State:
     """Transmissions of the flight."""
     silent: bool = False
     ready: list[bytes] = field(default_factory=list, repr=False)
-    late: list[tuple[int, int, bytes]] = field(default_factory=list, repr=False)
-    """Due time, number, datagram."""
+    late: list[tuple[int, int, tuple[str, ...], bytes]] = field(default_factory=list, repr=False)
+    """Due time, number, messages, datagram."""
     lateness: int = 0
 
     # --- coming in

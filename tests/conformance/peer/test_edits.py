@@ -313,6 +313,15 @@ class TestDatagrams:
         assert self.contents(wire)[3:] == [[data, data, alert]]
         assert len(wire.sent(True)[-1]) > 1_500
 
+    def test_messages_in_one_record(self) -> None:
+        wire = by_client(edited(["client-key-exchange", "certificate-verify"], datagram="record"))
+        record = next(r for r in wire.records(True)[2:] if r.content_type is ContentType.HANDSHAKE)
+        assert [f.type for f in plain(record)] == FLIGHT_5
+        assert wire.server.established
+        wire = by_client(edited("data", nth=0, datagram="record"), data=bytes(1_500))
+        data = [r for r in wire.records(True) if r.content_type is ContentType.APPLICATION_DATA]
+        assert [len(r.fragment) for r in data] == [1_500 + 24]
+
     def test_delay(self) -> None:
         wire = by_client(edited("client-key-exchange", delay=2_500), until=10_000)
         at = {f.type: t for t, side, d in wire.datagrams if side for r in parse_datagram(d) for f in plain(r)}
