@@ -96,20 +96,17 @@ class LadderBuilder:
         """What was left out, as lines."""
         if not self.left_out:
             return []
-        said = (
-            f"{counted(self.left_out, 'frame')} more not drawn: at most {self.most:,} frames and {MOST_LANES} parties;"
-        )
-        return [f"{said} choose with --frames, --device, --session or --link"]
+        limits = f"at most {self.most:,} frames and {MOST_LANES} parties"
+        return [f"{counted(self.left_out, 'frame')} not drawn ({limits}): choose with --frames, --device or --session"]
 
     def _came(self, seen: SeenFrame) -> bool:
-        """Whether this is the arrival of a frame that is drawn already."""
+        """Whether it is drawn already. Clocks may differ between controllers: its arrival may be captured first."""
         captured = seen.captured
         key = captured.link, hash(captured.frame)
-        if captured.towards:
-            for at in self._drawn.get(key, ()):
-                if captured.sed not in at:
-                    at.add(captured.sed)
-                    return True
+        for at in self._drawn.get(key, ()):
+            if captured.sed not in at:
+                at.add(captured.sed)
+                return True
         if len(self._rungs) < self.most:
             self._drawn.setdefault(key, []).append({captured.sed})
         return False
