@@ -147,3 +147,7 @@ class TestThePage:
         assert len(examples) >= 2
         for example in examples:
             assert parse(tomllib.loads(example)) != HONEST
+
+    def test_its_example_in_python_runs(self) -> None:
+        (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+        exec(compile(example, "docs/scripted-peer.md", "exec"), {})
