@@ -103,9 +103,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     judging = parser.add_argument_group("judging")
     judging.add_argument("--judge", action="store_true", help="run the model beside the capture for every device")
-    judging.add_argument(
-        "--monitors", action="store_true", help="look for known bug patterns, as --judge also does"
-    )
+    judging.add_argument("--monitors", action="store_true", help="look for known bug patterns, as --judge also does")
     judging.add_argument("--profile", choices=sorted(PROFILES), help="the model's (default: what the capture says)")
     judging.add_argument("--lossless", action="store_true", help="the capture misses no frame of the links that it has")
     parser.set_defaults(run=run)
@@ -187,7 +185,8 @@ def run(args: argparse.Namespace) -> int:
 def _code(work: _Work, judgement: Judgement | None) -> int:
     """The exit code, and the reason for one that the output does not tell."""
     frames = work.source.frames
-    if not frames and work.source.problems:
+    if not frames and (problem := work.source.first_problem):
+        complain(*_unreadable(f"{work.name} has no frame of SCEWL", problem.what))
         return EXIT_ERROR
     if not work.shown and not work.selection.everything:
         complain(f"nothing selected: none of the {frames:,} frames of {work.name} fits the filters")
@@ -376,7 +375,7 @@ def _end(work: _Work, args: argparse.Namespace, out: Lines, judgement: Judgement
         if path := getattr(args, name):
             (complain if args.json else out.write)(f"written: {path}")
     out.flush()
-    if source.first_problem is not None:
+    if source.first_problem is not None and source.frames:
         first = source.first_problem
         told = counted(source.problems, "problem")
         complain(f"{work.name}: {told}; the first at byte {first.offset:,}: {first.what}")

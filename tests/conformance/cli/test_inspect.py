@@ -388,6 +388,16 @@ def test_no_capture(scewl, tmp_path: Path, content: bytes, message: str) -> None
     assert ("editcap -T user0" in ended.err) is (b"hello" not in content and content != b"")
 
 
+def test_a_pcapng_of_another_link_type(scewl, capture) -> None:
+    path = capture("register")
+    data = path.read_bytes()
+    assert data.count(b"\x93\0\0\0\0\0\0\0\x02\0") == 3  # of each interface: USER0, then its name
+    path.write_bytes(data.replace(b"\x93\0\0\0\0\0\0\0\x02\0", b"\x01\0\0\0\0\0\0\0\x02\0"))
+    ended = scewl("inspect", path)
+    assert ended.code == 3 and ended.out.count("link type 1 (ETHERNET), not USER0 (147)") == 3
+    assert "has no frame of SCEWL: interface 0 has link type 1" in ended.err and "editcap -T user0" in ended.err
+
+
 def test_a_damaged_capture_is_shown(scewl, capture) -> None:
     path = capture("register")
     data = bytearray(path.read_bytes())
