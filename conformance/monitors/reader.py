@@ -102,7 +102,6 @@ class SignReader:
                 yield here._replace(kind=Kind.REQUEST, facts=size)
             elif frame.target >= LOWEST_SED_ID:
                 self._book.give(here.tap, frame.target, marked)
-                yield here._replace(kind=Kind.MESSAGE, mark=marked, facts=size)
         elif frame.source == SSS_ID:
             yield here._replace(kind=Kind.ANSWER, to=SSS_ID, facts=size)
         elif frame.source >= LOWEST_SED_ID:

@@ -44,8 +44,6 @@ class Kind(StrEnum):
     """Any frame on the radio or the SSS wire, except the FAA's; its records follow."""
     REQUEST = "request"
     """The CPU asks its controller for the SSS."""
-    MESSAGE = "message"
-    """The CPU gives its controller a message for a SED."""
     ANSWER = "answer"
     """The controller answers its CPU's request."""
     DELIVER = "deliver"

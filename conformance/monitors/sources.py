@@ -18,7 +18,7 @@ from conformance.wire.frames import Frame, FrameReader
 from conformance.wire.secrets import KeyLog
 from model.alphabet import PLAINTEXT, SSS_ID, Event, Link, Output
 from model.profile import Setting
-from model.state import State
+from model.state import Mode, State
 
 # --- traces of runs
 
@@ -89,12 +89,11 @@ MODEL_KINDS: Final = frozenset({k for flight in _FLIGHTS.values() for k in fligh
     *_KINDS.values(),
     Kind.HELLO_REQUEST,
     Kind.REQUEST,
-    Kind.MESSAGE,
     Kind.ANSWER,
     Kind.DELIVER,
     Kind.BOOT,
 }
-MODEL_VALUES: Final = (FIELDS | {"again", "empty", "fatal", "intact", "size"}) - {
+MODEL_VALUES: Final = (FIELDS | {"again", "empty", "fatal", "gap", "intact", "size"}) - {
     "mark",
     "message_seq",
     "server_random",
@@ -111,16 +110,22 @@ class ModelSigns:
         self._me = setting.me
         self._now = 0
         self._step = 0
+        self._state = State()
         self._sessions = 0
         self._client: dict[int, int] = {}
         """By peer: number of the latest session as its client."""
-        self._server: dict[int, tuple[int, int]] = {}
-        """By peer: number of the latest session as its server, and which handshake of the peer it is."""
+        self._server: dict[int, int] = {}
+        """The same as its server."""
         self._counts: dict[int, int] = {}
         """By session: the controller's records of epoch 1 so far."""
+        self._numbers: dict[int, list[int]] = {}
+        """By session: numbers of the peer's records from its latest Finished on."""
 
     def step(self, events: Iterable[Event], outputs: Iterable[Output], after: State) -> Iterator[Sign]:
-        """The signs of one step: its events, what it put out, and the state after it."""
+        """The signs of one step: its events, what it put out, and the state after it.
+
+        A flight that arms the first timeout begins a session; a repeat has doubled it.
+        """
         self._step += 1
         for event in events:
             if event.kind == "time":
@@ -128,6 +133,7 @@ class ModelSigns:
             yield from self._event(event.kind, event.named())
         for output in outputs:
             yield from self._output(output.kind, output.named(), after)
+        self._state = after
 
     def _sign(self, kind: Kind, peer: int, *, own: bool, session: int = 0, role: str = "", **more: Any) -> Sign:
         link = Link.SSS if peer == SSS_ID else Link.RADIO
@@ -138,16 +144,22 @@ class ModelSigns:
 
     def _protected(self, kind: Kind, peer: int, seq: int, **more: Any) -> Sign:
         """Another's record, which came as plaintext or authenticated."""
-        session, role = self._latest(peer)
+        session, role = self._running(peer)
         sign = self._sign(kind, peer, own=False, session=session, role=role, **more)
         if seq == PLAINTEXT:
             return sign
+        if kind is Kind.FINISHED:
+            self._numbers[session] = []
+        self._numbers.setdefault(session, []).append(seq)
         return sign._replace(epoch=1, number=seq, protection=Protection.OPENED)
 
-    def _latest(self, peer: int) -> tuple[int, str]:
-        """The latest session with a peer, and the peer's role in it."""
-        client, server = self._client.get(peer, 0), self._server.get(peer, (0, 0))[0]
-        return (client, SERVER) if client > server else (server, CLIENT if server else "")
+    def _running(self, peer: int) -> tuple[int, str]:
+        """The session under way with a peer, 0 if there is none, and the peer's role in it."""
+        if self._state.peer != peer or self._state.mode == Mode.IDLE:
+            return 0, ""
+        if self._state.mode == Mode.RECEIVING_MESSAGE:
+            return self._server.get(peer, 0), CLIENT
+        return self._client.get(peer, 0), SERVER
 
     def _begin(self) -> int:
         self._sessions += 1
@@ -161,21 +173,15 @@ class ModelSigns:
                 self._client.clear()
                 self._server.clear()
                 yield self._sign(Kind.BOOT, self._me, own=False)
-            case "cpu-send" | "cpu-request":
-                request = kind == "cpu-request"
-                to = SSS_ID if request else named["to"]
-                sign = self._sign(Kind.REQUEST if request else Kind.MESSAGE, to, own=False)
-                yield sign._replace(by=self._me, to=to, link=Link.CPU)
+            case "cpu-request":
+                sign = self._sign(Kind.REQUEST, SSS_ID, own=False)
+                yield sign._replace(by=self._me, to=SSS_ID, link=Link.CPU)
             case "hello":
                 yield self._sign(Kind.HELLO, source, own=False)
             case "hello-cookie":
-                if self._server.get(source, (0, -1))[1] != named["handshake"]:
-                    self._server[source] = (self._begin(), named["handshake"])
-                session = self._server[source][0]
-                yield self._sign(Kind.HELLO_WITH_COOKIE, source, own=False, session=session, role=CLIENT)
+                yield self._protected(Kind.HELLO_WITH_COOKIE, source, PLAINTEXT)
             case "verify-request":
-                session = self._client.get(source, 0)
-                yield self._sign(Kind.VERIFY_REQUEST, source, own=False, session=session, role=SERVER)
+                yield self._protected(Kind.VERIFY_REQUEST, source, PLAINTEXT)
             case "flight4" | "flight5" | "flight6":
                 yield from self._flight(kind, source, named.get("seq", PLAINTEXT), again=False)
             case "repeat":
@@ -199,10 +205,9 @@ class ModelSigns:
     def _output(self, kind: str, named: Mapping[str, int], after: State) -> Iterator[Sign]:
         to = named.get("to", 0)
         client = self._client.get(to, 0)
-        server = self._server.get(to, (0, 0))[0]
+        server = self._server.get(to, 0)
         match kind:
             case "hello":
-                # A first hello arms the first timeout; a repeat has doubled it.
                 if not client or after.timer == self._setting.first_timeout:
                     client = self._client[to] = self._begin()
                 yield self._sign(Kind.HELLO, to, own=True, session=client, role=CLIENT)
@@ -211,12 +216,14 @@ class ModelSigns:
             case "verify-request":
                 yield self._sign(Kind.VERIFY_REQUEST, to, own=True)
             case "flight4" | "flight5" | "flight6":
+                if kind == "flight4" and (not server or after.timer == self._setting.first_timeout):
+                    server = self._server[to] = self._begin()
                 session, role = (client, CLIENT) if kind == "flight5" else (server, SERVER)
                 for content in _FLIGHTS[kind]:
                     sign = self._sign(content, to, own=True, session=session, role=role)
                     yield self._sealed(sign) if content is Kind.FINISHED else sign
             case "data" | "close" | "alert":
-                session, peers = self._latest(to)
+                session, peers = self._running(to)
                 role = {SERVER: CLIENT, CLIENT: SERVER}.get(peers, "")
                 facts = {"fatal": kind == "alert"} if kind != "data" else {"size": named["size"]}
                 sign = self._sign(_KINDS[kind], to, own=True, session=session, role=role, facts=facts)
@@ -227,7 +234,9 @@ class ModelSigns:
             case "answer":
                 yield self._sign(Kind.ANSWER, SSS_ID, own=True)._replace(link=Link.CPU)
             case "deliver":
-                facts = {"intact": bool(named["intact"]), "size": named["size"]}
+                numbers = self._numbers.get(self._server.get(named["source"], 0), [])
+                gap = any(n + 1 not in numbers for n in numbers[:-1])
+                facts = {"gap": gap, "intact": bool(named["intact"]), "size": named["size"]}
                 yield self._sign(Kind.DELIVER, named["source"], own=True, facts=facts)._replace(link=Link.CPU)
 
     def _sealed(self, sign: Sign) -> Sign:

@@ -13,6 +13,7 @@ from conformance.monitors.automaton import (
     OWN,
     PLAIN,
     START,
+    Condition,
     Fault,
     Monitor,
     Need,
@@ -29,6 +30,7 @@ from conformance.monitors.signs import Kind
 ANSWER_MS = 900
 """Below the first timeout of any DTLS stack (RFC 6347, section 4.2.4.1: 1 s), so that no repeat lies between."""
 _ANSWERS = frozenset({Kind.VERIFY_REQUEST, Kind.SERVER_HELLO})
+_WITH_RANDOM = Condition("server_random known", lambda s, _: bool(s.server_random), ("server_random",))
 
 COOKIES = (
     Monitor(
@@ -233,7 +235,7 @@ COOKIES = (
         source="historic defect 12",
         key=("tap", "by", "server_random"),
         rules=(
-            rule(START, Kind.SERVER_HELLO, "used", keep=("client_random",)),
+            rule(START, Kind.SERVER_HELLO, "used", _WITH_RANDOM, keep=("client_random",)),
             rule("used", Kind.SERVER_HELLO, BUG, differs("client_random")),
         ),
     ),

@@ -17,7 +17,7 @@ from model.alphabet import Link
 
 ME, PEER, OTHER = 10, 11, 12
 WHO = {"me": ME, "peer": PEER, "other": OTHER, "sss": 1}
-ON_CPU = {Kind.REQUEST, Kind.MESSAGE, Kind.ANSWER, Kind.DELIVER}
+ON_CPU = {Kind.REQUEST, Kind.ANSWER, Kind.DELIVER}
 BYTES = {"mark", "cookie", "client_random", "server_random", "offers", "nonce"}
 
 
@@ -27,7 +27,7 @@ def signs(text: str, *, client: str) -> list[Sign]:
     time_s, found = 0, []
     for number, (who, kind, *attributes) in enumerate(words, 1):
         by = WHO[who]
-        own = who == "me" and kind not in ("request", "message", "boot")
+        own = who == "me" and kind not in ("request", "boot")
         fields: dict[str, Any] = {"client_random": b"one", "session": 1, "complete": True}
         facts: dict[str, Any] = {"gapless": True, "again": False}
         if kind == "record":
