@@ -37,7 +37,6 @@ _PARTIES: Final = {BROADCAST: "broadcast", SSS: "SSS", FAA: "FAA"}
 _MAGIC: Final = b"SC"
 _HEADER: Final = 8
 _CAPTURE_HEADER: Final = 4
-_REQUEST: Final = 4
 
 
 def party(scewl_id: int) -> str:
@@ -134,11 +133,8 @@ class SCEWL(_Outer):
         if FAA in (self.source, self.target):
             return Raw(s)
         if link == CPU_BUS:
-            return dissect_exactly(RegistrationRequest, s) if self._registers(s) else Raw(s)
+            return dissect_exactly(RegistrationRequest, s) if SSS in (self.source, self.target) else Raw(s)
         return DTLS(s, _internal=1) if link is not None or s[1:2] == b"\xfe" else Raw(s)
-
-    def _registers(self, s: bytes) -> bool:
-        return SSS in (self.source, self.target) and len(s) == _REQUEST
 
     def post_build(self, pkt: bytes, pay: bytes) -> bytes:
         """Fill in the length."""
