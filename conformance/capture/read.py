@@ -297,15 +297,10 @@ class _Pcapng:
         window.position += 1
         while window.need(12):
             found = _PLAUSIBLE[self._order].search(window.data, window.position, len(window.data) - 8)
-            if found is None:
-                window.position = len(window.data) - 11
-                if not window.need(12):
-                    break
-                continue
-            window.position = found.start()
-            if self._plausible():
+            window.position = found.start() if found else len(window.data) - 11
+            if found and self._plausible():
                 break
-            window.position += 1
+            window.position += bool(found)
         else:
             window.position = len(window.data)
         return Problem(begin, 0, f"{what}; {_skipped(window.offset - begin, window)}")

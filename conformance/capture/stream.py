@@ -8,6 +8,8 @@ from typing import BinaryIO, Final
 
 _CHUNK: Final = 1 << 18
 _GZIP: Final = b"\x1f\x8b"
+_PIECE: Final = 256
+"""Compressed bytes that are inflated at a time: as much is lost where they are damaged."""
 
 
 class Window:
@@ -55,7 +57,7 @@ class Window:
         return len(self.data) - self.position
 
     def _damaged(self, why: str) -> None:
-        self.damage = why
+        self.damage = self.damage or why
 
 
 class _Unzipped:
@@ -68,7 +70,7 @@ class _Unzipped:
     def read(self, size: int) -> bytes:
         while True:
             if not self._held:
-                self._held = self._source(_CHUNK) or b""
+                self._held = self._source(64 * _PIECE) or b""
                 if not self._held:
                     if not self._inflate.eof:
                         self._damaged("the gzip'd data ends early")
@@ -76,12 +78,13 @@ class _Unzipped:
             if self._inflate.eof:
                 self._inflate = zlib.decompressobj(wbits=31)
             try:
-                out = self._inflate.decompress(self._held, size)
+                out = self._inflate.decompress(self._held[:_PIECE], size)
             except zlib.error as error:
                 self._damaged(f"the gzip'd data is damaged ({error})")
                 self._source, self._held = _nothing, b""
                 return b""
-            self._held = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
+            left = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
+            self._held = left + self._held[_PIECE:]
             if out:
                 return out
 

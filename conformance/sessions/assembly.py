@@ -111,13 +111,15 @@ class _Gathering:
 class Flow:
     """One sender's handshake messages in one session."""
 
-    __slots__ = ("_begun", "_bytes", "_held", "_pieces", "_verify", "messages", "next_seq")
+    __slots__ = ("_begun", "_bytes", "_held", "_pieces", "_verify", "lost", "messages", "next_seq")
 
     def __init__(self) -> None:
         self.next_seq: int | None = None
         """The `message_seq` of the next message to come out; None before the first fragment."""
         self.messages: list[Message] = []
         """What came out so far, without HelloVerifyRequests."""
+        self.lost = False
+        """Whether a message was not seen whole, though the other side went on."""
         self._held: dict[int, _Gathering] = {}
         self._verify: dict[bytes, int] = {}
         self._begun = False
@@ -179,6 +181,19 @@ class Flow:
         self._pieces += len(held.pieces)
         self.messages.append(message)
         self.next_seq = message.message_seq + 1
+
+    def settle(self, reached: int = 0) -> tuple[Message, ...]:
+        """The other side has answered: what is missing was lost on the way to the onlooker, or never will be whole.
+
+        Messages do not wait for it any more. Return those that waited. `reached` is the least that is next now.
+        """
+        if self.next_seq is None:
+            return ()
+        whole = [(seq, held) for seq, held in sorted(self._held.items()) if seq >= self.next_seq and not held.missing]
+        end = max(reached, self.next_seq, whole[-1][0] + 1 if whole else 0)
+        self.lost |= len(whole) != end - self.next_seq
+        self.next_seq = end
+        return tuple(self._out(seq, held) for seq, held in whole if not held.out)
 
     def _whole(self) -> tuple[Message, ...]:
         """The messages that are next and whole; they come out."""

@@ -22,6 +22,8 @@ MAX_SESSIONS: Final = 512
 """Sessions that are remembered."""
 MAX_OF_PAIR: Final = 8
 """Sessions that are remembered of one pair of devices at one tap."""
+_TRIED: Final = 4
+"""Records of a datagram that are tried with the secrets of all sessions of its pair."""
 _RANDOM: Final = slice(2, 34)
 """Of a ClientHello or ServerHello."""
 
@@ -98,7 +100,7 @@ class Attribution:
             if not isinstance(entry, Record):
                 continue
             if entry.epoch:
-                if not content and session is None:
+                if not content and session is None and index < _TRIED:
                     session = self._by_secret(known, a, entry, index, found)
             elif entry.content_type is _HANDSHAKE:
                 fragments = found.fragments[index] = parse_fragments(entry.fragment)

@@ -186,7 +186,10 @@ class Session:
         """
         if not self.client:
             return None
-        client, server = (self.sides[side].flow.messages for side in (self.client, self.server))
+        flows = [self.sides[side].flow for side in (self.client, self.server)]
+        if any(flow.lost for flow in flows):
+            return None
+        client, server = (flow.messages for flow in flows)
         last_hello = max((n for n, m in enumerate(client) if m.type is HandshakeType.CLIENT_HELLO), default=None)
         if last_hello is None:
             return None

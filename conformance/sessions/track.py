@@ -42,6 +42,7 @@ _HANDSHAKE, _DATA = ContentType.HANDSHAKE, ContentType.APPLICATION_DATA
 _CHANGE_CIPHER_SPEC = ContentType.CHANGE_CIPHER_SPEC
 _CLIENT_HELLO, _SERVER_HELLO = HandshakeType.CLIENT_HELLO, HandshakeType.SERVER_HELLO
 _VERIFY_REQUEST, _CERTIFICATE = HandshakeType.HELLO_VERIFY_REQUEST, HandshakeType.CERTIFICATE
+_KEY_EXCHANGE: Final = HandshakeType.CLIENT_KEY_EXCHANGE
 _FINISHED, _CPU, _SSS_WIRE = HandshakeType.FINISHED, Link.CPU, Link.SSS
 _TWO_SIDED: Final = {_CERTIFICATE: (5, 4), _FINISHED: (5, 6)}
 """Flights of messages that both sides send: the client's and the server's."""
@@ -229,8 +230,19 @@ class _Reading:
 
     def _change_cipher_spec(self) -> None:
         self._came(self._side.change_cipher_spec)
-        self._side.change_cipher_spec = self._side.change_cipher_spec or self._number
+        if not self._side.change_cipher_spec:
+            self._side.change_cipher_spec = self._number
+            self._settle()
         self._tell_flight(5, 6)
+
+    def _settle(self, reached: int = 0) -> None:
+        """The other side's flight was answered."""
+        session = self._session
+        if self._from_client is None:
+            return
+        other = session.sides[session.server if self._from_client else session.client]
+        for message in other.flow.settle(reached):
+            session.take(message, self._secrets)
 
     def _sealed_finished(self) -> None:
         """Without renegotiation, a handshake record of epoch 1 is a Finished (DTL-4)."""
@@ -256,6 +268,10 @@ class _Reading:
         kind, flow = fragment.type, self._side.flow
         if flow.next_seq is None:
             self._begin_flow(fragment)
+        if kind is _SERVER_HELLO and fragment.message_seq == flow.next_seq:
+            self._settle(fragment.message_seq + 1)  # it has the number of the ClientHello that it answers
+        elif kind is _KEY_EXCHANGE:
+            self._settle()
         placed = flow.feed(fragment, self._number)
         self._came(placed.retransmission_of)
         if not self._flight:
