@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from conformance.capture.frame import CapturedFrame
 from conformance.onlooker.candidate import Candidate, Due, Known, cheapest, take
+from conformance.onlooker.doubts import Doubt, Scene, clock, missing, unexpected
 from conformance.onlooker.hypotheses import busy, explanations
 from conformance.onlooker.matching import Terms, fits
 from conformance.onlooker.numbers import Numbers
@@ -14,7 +15,6 @@ from conformance.onlooker.reading import Reading, Sent, whole_frame
 from conformance.onlooker.verdict import Annotation, DeviceVerdict, Standing
 from model.alphabet import DEREGISTER, FAA_ID, REFUSED, REGISTER, SSS_ID, Event, Link
 from model.profile import Setting
-from model.rules import Rule
 from model.state import Mode, State, Step, Waiting
 
 MOST_CANDIDATES = 64
@@ -28,19 +28,6 @@ QUIET_US = 240_000_000
 """After so long without a frame no session runs: every flight goes out again within 60 s (DTL-6, SES-7)."""
 TRIM_EVERY = 1_000
 """Frames."""
-
-
-@dataclass(frozen=True, slots=True)
-class Doubt:
-    """Where a device first did what nothing explains."""
-
-    text: str
-    requirements: tuple[str, ...]
-    rules: tuple[str, ...]
-    frames: tuple[int, ...]
-    time_us: int
-    expected: tuple[tuple[str, ...], ...]
-    observed: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +54,16 @@ class Watch:
         self._exact = terrain.tolerance_us == 0
         self._now = 0
         self._last_sent = 0
-        self._number = 0
-        self._cause = 0
-        """The frame towards the controller that came last; 0 if a timer was due since."""
-        self._seen_since: list[str] = []
-        """Outputs since then."""
-        self._eventless = False
-        """Whether the last frame towards it meant nothing."""
+        self._scene = Scene(came=[])
         self._synced = bool(terrain.boots)
         self._overflow = False
         self._proved = 0
         """Frames that record numbers prove to be missing."""
         self._numbers = Numbers()
         self._doubt: Doubt | None = None
+        """Where every candidate was first contradicted."""
+        self._price: Doubt | None = None
+        """Where the capture must first have lost a frame, if nothing is wrong."""
         self._accused = False
         self._notes: list[str] = []
         self._annotations: list[Annotation] = []
@@ -102,12 +86,12 @@ class Watch:
                 self._notes.append(f"the capture's clock goes back at frame {number}")
                 self._lose()
             time = self._now
-        self._number = number
+        self._scene.number = number
         self._end_burst(time, captured.towards)
         self._rules.clear()
         self._pass(time, captured)
         self.links.add(captured.link)
-        self._now = time
+        self._now = self._scene.now = time
         if self._accused:
             pass
         elif captured.towards:
@@ -169,7 +153,7 @@ class Watch:
         shown = [self._hide(c, time) for c in self.candidates]
         moved = [c for each in shown for c in self._elapse(self._boot(each, time, captured.towards), time)]
         if time > self._now and self._exact:
-            self._seen_since = []
+            self._scene.came = []
         self._keep(moved)
         strict = self._exact and captured.towards
         kept: list[Candidate] = []
@@ -182,11 +166,19 @@ class Watch:
             else:
                 kept.append(after)
         if kept:
+            self._costly(self.candidates, kept, lambda: self._missing(self.candidates))
             self._keep(kept)
         else:
-            self._missing(min(gone, key=lambda c: c.price))
+            self._wrong(self._missing(gone))
         if captured.towards:
             self._forget()
+
+    def _missing(self, candidates: list[Candidate]) -> Doubt:
+        c = min((c for c in candidates if self._owed(c)), key=lambda c: c.price)
+        return missing(c, self._owed(c)[0], self._scene)
+
+    def _owed(self, c: Candidate) -> list[Due]:
+        return [d for d in c.due if d.output.link in self.links]
 
     def _is_late(self, due: Due, time: int) -> bool:
         return due.at + self._terrain.tolerance_us < time
@@ -200,7 +192,7 @@ class Watch:
             return None
         c = replace(c, due=tuple(d for d in c.due if d not in late))
         for due in missed:
-            c = c.assuming(f"{due.output} at {_time(due.at)} was lost from the capture", due.output.link, losses=1)
+            c = c.assuming(f"{due.output} at {clock(due.at)} was lost from the capture", due.output.link, losses=1)
         return c if c.losses - self._proved <= MOST_LOSSES else None
 
     def _boot(self, c: Candidate, time: int, towards: bool) -> list[Candidate]:
@@ -238,7 +230,7 @@ class Watch:
             event = Event("time", (c.state.timer,))
             ways = take(fired, event, self._setting, 0)
             if Link.CPU in self._unseen and c.state.step == Step.ACCEPT and c.state.waiting == Waiting.NONE:
-                held = fired.assuming(f"a CPU frame was waiting at {_time(at)}", Link.CPU, hidden=1)
+                held = fired.assuming(f"a CPU frame was waiting at {clock(at)}", Link.CPU, hidden=1)
                 held = replace(held, state=held.state._replace(waiting=Waiting.OTHER))
                 ways += take(held, event, self._setting, 0)
             candidates.extend(ways)
@@ -266,8 +258,8 @@ class Watch:
 
     def _towards(self, captured: CapturedFrame) -> None:
         readings = self._reading.towards(captured.link, captured.frame)
-        self._cause, self._seen_since = self._number, []
-        self._eventless = not readings
+        scene = self._scene
+        scene.cause, scene.cause_at, scene.came, scene.meaningless = scene.number, self._now, [], not readings
         for events in readings:
             if events[0].kind == "response" and events[0].args[2] and (not self._lossless or self._unseen):
                 self._reading.in_force()
@@ -281,16 +273,16 @@ class Watch:
         kind, args = event.kind, event.args
         reads = c.state.step in (Step.READ, Step.LISTEN) and kind in ("data", "close") and c.state.peer == args[0]
         if reads and not self._lossless and args[1] > c.state.expect:
-            text = f"records before frame {self._number} were lost from the capture"
+            text = f"records before frame {self._scene.number} were lost from the capture"
             content = Known.PART if c.content is Known.ALL else Known.NOTHING
             skipped = replace(c, state=c.state._replace(expect=args[1], began=1), content=content)
             lost = skipped.assuming(text, Link.SSS if args[0] == SSS_ID else Link.RADIO, losses=1)
             starts.append((lost, event))
         if Link.CPU in self._unseen and kind == "hello-cookie" and c.state.mode == Mode.IDLE and c.state.registered:
-            text = f"a request of the CPU discarded the runtime set before frame {self._number}"
+            text = f"a request of the CPU discarded the runtime set before frame {self._scene.number}"
             starts.append((replace(c, state=c.state._replace(registered=0)).assuming(text, Link.CPU, hidden=1), event))
         for state, says in busy(c.state, self.sed, self._unseen, event):
-            text = f"{says} at frame {self._number}"
+            text = f"{says} at frame {self._scene.number}"
             starts.append((replace(c, state=state).assuming(text, None, hidden=1), event))
         if (
             Link.CPU in self._unseen
@@ -298,47 +290,54 @@ class Watch:
             and c.state.step == Step.ACCEPT
             and c.state.waiting == Waiting.NONE
         ):
-            held = c.assuming(f"a CPU frame was waiting at frame {self._number}", Link.CPU, hidden=1)
+            held = c.assuming(f"a CPU frame was waiting at frame {self._scene.number}", Link.CPU, hidden=1)
             starts.append((replace(held, state=held.state._replace(waiting=Waiting.OTHER)), event))
         for start, e in starts:
             guessed = start.content is not Known.ALL or self._reading.is_sealed(SSS_ID)
             if kind == "response" and guessed:
                 yield c
                 continue
-            for after in take(start, e, self._setting, self._number):
+            for after in take(start, e, self._setting, self._scene.number):
                 yield after
                 if guessed and kind == "data" and args[0] == SSS_ID and after.state.step == Step.READ:
                     for op, good in ((REGISTER, 1), (DEREGISTER, 1), (REFUSED, 0)):
-                        text = f"the response of the SSS was whole at frame {self._number}"
+                        text = f"the response of the SSS was whole at frame {self._scene.number}"
                         whole = after.assuming(text, None, hidden=1)
                         response = Event("response", (op, good, good))
-                        yield from take(whole, response, self._setting, self._number)
+                        yield from take(whole, response, self._setting, self._scene.number)
 
     # --- from the controller
 
     def _match(self, sent: Sent) -> None:
-        self._seen_since.append(str(sent.output))
+        if self._scene.came is not None:
+            self._scene.came.append(str(sent.output))
         if not self.candidates:
             self._resync(sent)
             return
         terms = self._terms
-        hits = [a for c in self.candidates for a in fits(c, sent, terms, self._now, self._number)]
+        hits = [a for c in self.candidates for a in fits(c, sent, terms, self._now, self._scene.number)]
         hits = [c for c in hits if c.losses - self._proved <= MOST_LOSSES]
         if not hits:
             hits = self._explained(sent, terms)
         if not hits and sent.fresh and all(self._now <= c.excused for c in self.candidates):
             self._resync(sent)
             return
-        if hits and not self._synced:  # what it was doing before the capture began leaves traces in its state
+        if not hits:
+            self._wrong(self._unexpected(sent))
+            if not self._accused:
+                self._resync(sent)
+            return
+        self._costly(self.candidates, hits, lambda: self._unexpected(sent))
+        if not self._synced:  # what it was doing before the capture began leaves traces in its state
             self._resync(sent)
             if self._synced:
                 hits += self.candidates
-        if not hits:
-            self._unexpected(sent)
-            return
         if Link.SSS is sent.output.link and Link.CPU in self._unseen and sent.output.kind == "close":
             self._reading.in_force()
         self._keep(hits)
+
+    def _unexpected(self, sent: Sent) -> Doubt:
+        return unexpected(self.candidates, sent.output, self._scene, self._terrain.tolerance_us)
 
     def _explained(self, sent: Sent, terms: Terms) -> list[Candidate]:
         """The candidates for which something unseen explains an output, at its price."""
@@ -346,11 +345,13 @@ class Watch:
             return []
         hits = []
         for c in self.candidates[:MOST_EXPLAINED]:
+            if sent.again and sent.output.kind == "hello":
+                break  # only a timer makes it come again
             for h in explanations(c.state, sent.output, self.sed, self._unseen):
                 hidden = h.link in self._unseen
                 if self._lossless and not hidden:
                     continue
-                text = f"{h.says} before frame {self._number}"
+                text = f"{h.says} before frame {self._scene.number}"
                 if not hidden:
                     text += " and was lost from the capture"
                 free = hidden or not self._synced
@@ -365,8 +366,8 @@ class Watch:
                 )
                 ways = [start]
                 for event in h.events:
-                    ways = [a for w in ways for a in take(w, event, self._setting, self._number)]
-                hits += [a for w in ways for a in fits(w, sent, terms, self._now, self._number)]
+                    ways = [a for w in ways for a in take(w, event, self._setting, self._scene.number)]
+                hits += [a for w in ways for a in fits(w, sent, terms, self._now, self._scene.number)]
         return [c for c in hits if c.losses - self._proved <= MOST_LOSSES]
 
     def _keep(self, candidates: Iterable[Candidate]) -> None:
@@ -382,64 +383,12 @@ class Watch:
             return
         for gap in self._numbers.gaps(frame.target, frame.payload):
             self._proved += 1
-            self._notes.append(f"{gap} before frame {self._number}: the capture lost frames")
+            self._notes.append(f"{gap} before frame {self._scene.number}: the capture lost frames")
 
     # --- when nothing explains it
 
-    def _missing(self, c: Candidate) -> None:
-        """Outputs that every candidate had to show did not come; `c` is the cheapest."""
-        late = next(d for d in c.due if d.output.link in self.links)
-        expected = tuple(str(d.output) for d in c.due if d.at == late.at and d.rules == late.rules)
-        rules = late.rules
-        came = ", ".join(self._seen_since) or "nothing"
-        after = f"After frame {late.cause}" if late.cause else "When its timer fired"
-        text = f"{after}, at {_time(late.at)}, came: {came}. Allowed: {', '.join(expected)}."
-        frames = tuple(n for n in (late.cause, self._number) if n)
-        self._fault(text, _needs(rules), rules, frames, late.at, (expected,))
-
-    def _unexpected(self, sent: Sent) -> None:
-        """An output that no candidate had to show."""
-        c = self.candidates[0]
-        wanted = tuple(dict.fromkeys(tuple(str(d.output) for d in k.due) for k in self.candidates))
-        rules = tuple(dict.fromkeys(r for k in self.candidates for r in (k.due[0].rules if k.due else k.rules)))
-        needs = _needs(rules)
-        timed = self._exact and not self._cause_now
-        if not c.due and timed:
-            needs = tuple(dict.fromkeys((*c.timer, *needs)))
-        if self._eventless:
-            needs = tuple(dict.fromkeys(("FRM-1", "FRM-3", *needs)))
-        allowed = " or ".join(sorted(", ".join(w) or "nothing" for w in wanted))
-        text = f"At frame {self._number}, {_time(self._now)}, came: {sent.output}. Allowed: {allowed}."
-        if (due := c.deadline) is not None and not c.due:
-            text += f" Its timer is due at {_time(due)}."
-        frames = tuple(n for n in (self._cause, self._number) if n)
-        self._fault(text, needs, rules, frames, self._now, wanted)
-        if not self._accused:
-            self._resync(sent)
-
-    @property
-    def _cause_now(self) -> bool:
-        return bool(self._seen_since[:-1]) or self._eventless
-
-    def _fault(
-        self,
-        text: str,
-        needs: tuple[str, ...],
-        rules: tuple[Rule, ...],
-        frames: tuple[int, ...],
-        time: int,
-        expected: tuple[tuple[str, ...], ...],
-    ) -> None:
-        told = ", ".join(dict.fromkeys(f"{r.id} ({r.says})" for r in rules))
-        doubt = Doubt(
-            f"{text} Rules: {told or 'none apply'}",
-            needs or ("SES-1",),
-            tuple(dict.fromkeys(r.id for r in rules)),
-            frames,
-            time,
-            expected,
-            tuple(self._seen_since),
-        )
+    def _wrong(self, doubt: Doubt) -> None:
+        """Every candidate is contradicted."""
         if self._synced and self._doubt is None:
             self._doubt = doubt
         if self._certain():
@@ -448,13 +397,18 @@ class Watch:
         else:
             self._lose()
 
+    def _costly(self, before: list[Candidate], after: list[Candidate], doubt: Callable[[], Doubt]) -> None:
+        """Remember what is wrong if no frame was lost, where that is first the price of every candidate."""
+        if self._synced and self._price is None and not any(c.losses for c in before) and all(c.losses for c in after):
+            self._price = doubt()
+
     def _certain(self) -> bool:
         """Whether it is the device that is wrong, and not the capture."""
         if not self._synced or self._overflow or self._terrain.aside or self._reading.any_sealed:
             return False
         if self._lossless:
             return True
-        cut = any(o.startswith("unknown") for o in self._seen_since)
+        cut = any(o.startswith("unknown") for o in self._scene.observed)
         return not cut and self._proved == 0 and not any(c.losses for c in self.candidates[:1])
 
     # --- losing and finding the thread
@@ -478,17 +432,22 @@ class Watch:
             event = event or Event("cpu-send", (output.args[0], 0))
             found = []
             for c in self._idle(self._now):
-                for after in take(c, event, self._setting, self._number):
+                for after in take(c, event, self._setting, self._scene.number):
                     for unyielding in (0, 1):
                         state = after.state._replace(unyielding=unyielding)
                         found.append(replace(after, state=state, due=(), loose_message=True, loose_request=True))
             self._resume(found, "a session of its own begins")
+        elif sent.fresh and output.kind == "flight4":
+            hello = self._reading.memory.hellos[output.args[0]]
+            event = Event("hello-cookie", (output.args[0], self._reading.memory.handshake(hello.client_random)))
+            found = [a for c in self._idle(self._now) for a in take(c, event, self._setting, self._scene.number)]
+            self._resume([replace(c, due=()) for c in found], "it begins to serve a session")
         elif output.kind in ("close", "alert"):
             self._resume(self._idle(self._now), "its session ends")
 
     def _resume(self, candidates: list[Candidate], why: str) -> None:
         if self._doubt or (not self._synced and self._notes):
-            self._notes.append(f"judged from frame {self._number} on: {why}")
+            self._notes.append(f"judged from frame {self._scene.number} on: {why}")
         self._synced = True
         self._reading.end_of_burst()  # what was begun before is not judged
         excused = self._now + self._terrain.tolerance_us
@@ -501,10 +460,8 @@ class Watch:
         if not (self._exact and self._lossless and self.candidates) or self._accused:
             return
         self._end_burst(self._now, True)
-        left = [c for c in self.candidates if not any(d.output.link in self.links for d in c.due)]
-        if self._accused or left:
-            return
-        self._missing(min(self.candidates, key=lambda c: c.price))
+        if not self._accused and all(map(self._owed, self.candidates)):
+            self._wrong(self._missing(self.candidates))
 
     def _annotate(self, number: int) -> None:
         if len(self._annotations) < MOST_ANNOTATIONS:
@@ -517,12 +474,13 @@ class Watch:
         best = self.candidates[0] if self.candidates else None
         assumed = best.assumed.all() if best is not None and best.assumed is not None else []
         notes = (*self._notes, *(f"assumed: {a.text}" for a in assumed))
-        doubt = self._doubt
+        lossy = best is not None and best.losses > self._proved
+        doubt = self._doubt or (self._price if lossy else None)
         if self._accused and doubt is not None:
             standing, text = Standing.NOT_ALLOWED, doubt.text
         elif doubt is not None:
             standing, text = Standing.UNKNOWN, f"Not allowed, unless the capture lost frames: {doubt.text}"
-        elif best is not None and best.losses > self._proved:
+        elif best is not None and lossy:
             standing = Standing.UNKNOWN
             text = f"Allowed if the capture lost {best.losses} frames, which nothing proves."
         elif self.judged == 0:
@@ -546,11 +504,3 @@ class Watch:
             states=states,
             annotations=tuple(self._annotations),
         )
-
-
-def _needs(rules: Iterable[Rule]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(i for r in rules for i in r.needs))
-
-
-def _time(us: int) -> str:
-    return f"{us / 1_000_000:.6f} s"

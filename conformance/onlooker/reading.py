@@ -40,7 +40,9 @@ class Sent:
     loose: bool = False
     """Sizes and contents are unknown: its session's secret is."""
     fresh: bool = False
-    """The first record of a session that was never seen before."""
+    """A session begins with it: it is the first flight of the controller in a session that was never seen before."""
+    again: bool = False
+    """A ClientHello that was seen before."""
 
 
 class Reading:
@@ -54,6 +56,9 @@ class Reading:
         """Cookies that were given before the last power-up, which may still be open to doubt."""
         self.abstraction = Abstraction(identity, OnlookerKeyLog(keylog))
         self._hellos: dict[int, Hello] = {}
+        self._begun = ""
+        """The kind of the output with which a session begins; it may be whole some frames later."""
+        self._again = False
         self._sealed: set[int] = set()
         """Peers whose latest session's secret is unknown."""
 
@@ -100,8 +105,8 @@ class Reading:
         return None
 
     def _readings(self, event: Event, hello: ClientHello | None) -> tuple[Event, ...]:
-        if event.kind == "hello" and hello is not None and hello.cookie and not self.complete:
-            source = event.args[0]
+        source = event.args[0] if event.args else 0
+        if event.kind == "hello" and hello is not None and self._may_be_valid(hello.cookie):
             self.memory.hellos[source] = self._hellos[source]
             return event, Event("hello-cookie", (source, self.memory.handshake(hello.random)))
         if event.kind == "hello-cookie" and hello is not None and hello.cookie in self.stale:
@@ -109,6 +114,10 @@ class Reading:
         if event.kind == "certificate" and event.args[1] == Ca.OTHER:
             return event, *(Event("certificate", (event.args[0], ca, event.args[2])) for ca in self.identity.unknown)
         return (event,)
+
+    def _may_be_valid(self, cookie: bytes) -> bool:
+        """Whether a cookie that its source was not seen to get may have been given to it."""
+        return bool(cookie) and not self.complete and not any(cookie in c for c in self.memory.cookies.values())
 
     # --- from the controller
 
@@ -118,12 +127,12 @@ class Reading:
         if frame is None:
             return [Sent(Output("unknown", (link,)))]
         self.identity.on_wire = link is Link.SSS
-        fresh = False
+        self._again = False
         if link is not Link.CPU and FAA_ID not in (frame.source, frame.target):
-            fresh = self._prepare(SSS_ID if link is Link.SSS else frame.target, frame.payload)
+            self._prepare(SSS_ID if link is Link.SSS else frame.target, frame.payload)
         outputs = self.abstraction.frame_outputs(link, frame)
         self._note_sealed()
-        return [replace(self._told(o), fresh=fresh and o.kind == "hello") for o in outputs]
+        return [replace(self._told(o), fresh=o.kind == self._begun, again=self._again) for o in outputs]
 
     def end_of_burst(self) -> list[Sent]:
         """What was begun and not ended."""
@@ -133,9 +142,8 @@ class Reading:
         peer = output.args[0] if output.kind in ("data", "deliver") else SSS_ID if output.kind == "request" else 0
         return Sent(output, loose=bool(peer) and self.is_sealed(peer))
 
-    def _prepare(self, to: int, datagram: bytes) -> bool:
-        """Make good what frames that are missing would have told; whether a session begins here."""
-        fresh = False
+    def _prepare(self, to: int, datagram: bytes) -> None:
+        """Make good what frames that are missing would have told, and note which session begins here."""
         for record in parse_datagram(datagram):
             if not isinstance(record, Record) or record.epoch or record.content_type is not ContentType.HANDSHAKE:
                 continue
@@ -144,12 +152,11 @@ class Reading:
                     continue
                 body = parse_message(Message(fragment.type, fragment.message_seq, fragment.body))
                 if isinstance(body, ClientHello):
-                    fresh = self._own_hello(to, record, body)
+                    self._own_hello(to, record, body)
                 elif isinstance(body, ServerHello) and not self.complete:
-                    self._own_server_hello(to, body)
-        return fresh
+                    self._own_server_hello(to, record, body)
 
-    def _own_hello(self, to: int, record: Record, hello: ClientHello) -> bool:
+    def _own_hello(self, to: int, record: Record, hello: ClientHello) -> None:
         session = self.memory.sessions.get(to)
         known = session is not None and session.client and session.client_random == hello.random
         if hello.cookie and not self.complete:
@@ -157,15 +164,20 @@ class Reading:
                 self.memory.sessions[to] = Session(to, True, hello.random, Assembler(first=1))
             elif session is not None and session.inbound.next_seq == 0:
                 session.inbound = Assembler(first=1)
-        return not known and not hello.cookie and record.seq == 0
+        self._again = known
+        self._begun = "hello" if not known and not hello.cookie and record.seq == 0 else ""
 
-    def _own_server_hello(self, to: int, hello: ServerHello) -> None:
+    def _own_server_hello(self, to: int, record: Record, hello: ServerHello) -> None:
         session, opening = self.memory.sessions.get(to), self.memory.hellos.get(to)
         if session is not None and not session.client and session.server_random == hello.random:
+            self._begun = ""
             return
         used = opening is None or (session is not None and session.client_random == opening.client_random)
         if used and to in self._hellos:
             self.memory.hellos[to] = self._hellos[to]
+        opening = self.memory.hellos.get(to)
+        # A server begins with the number of the ClientHello that it answers.
+        self._begun = "flight4" if opening is not None and opening.record.seq == record.seq else ""
 
     # --- what is kept
 
