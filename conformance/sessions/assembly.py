@@ -42,6 +42,7 @@ class Placed:
     completes: tuple[Message, ...] = ()
     retransmission_of: int = 0
     contradicts: int = 0
+    frames: tuple[int, ...] = ()
     refused: str = ""
     """Why it was not held, else empty."""
 
@@ -67,6 +68,10 @@ class _Gathering:
             self.body = bytearray(fragment.length)
             self.pieces = []
             self.missing = fragment.length
+
+    def frames(self, fragment: Fragment) -> tuple[int, ...]:
+        """Where its pieces are; empty if this fragment is the whole of it."""
+        return () if len(fragment.body) == fragment.length else tuple(number for _, _, number in self.pieces)
 
     def standing(self, fragment: Fragment) -> Standing:
         """How a fragment of this type and length stands to it."""
@@ -168,8 +173,8 @@ class Flow:
         if seq != self.next_seq and (seq < self.next_seq or (fragment.type in _HELLOS and not self._begun)):
             self.next_seq = max(seq, self.next_seq)
             if seq < self.next_seq:  # a hello that others overtook
-                return Placed((self._out(seq, held),))
-        return Placed(self._whole())
+                return Placed((self._out(seq, held),), frames=held.frames(fragment))
+        return Placed(self._whole(), frames=held.frames(fragment))
 
     def adopt(self, message: Message, other: Flow) -> None:
         """Take over a hello that came out of another session's flow."""

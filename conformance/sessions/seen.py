@@ -45,6 +45,9 @@ class SeenFragment:
     """Number of the frame that first had all of these bytes; 0 if they are new."""
     contradicts: int
     """Number of the frame that had other bytes for the same place of the same message; 0 if none had."""
+    frames: tuple[int, ...] = ()
+    """Where it completes its own message and is not the whole of it: the numbers of the frames with the pieces, in the
+    order of their offsets."""
 
 
 @dataclass(slots=True, unsafe_hash=True)

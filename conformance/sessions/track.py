@@ -296,6 +296,7 @@ class _Reading:
             placed.completes,
             placed.retransmission_of,
             placed.contradicts,
+            placed.frames,
         )
 
     def _begin_flow(self, fragment: Fragment) -> None:
