@@ -188,6 +188,21 @@ class TestContent:
         shake(client(script), other)
         assert other.established is right
 
+    def test_the_honest_transcript_is_that_of_the_honest_message(self) -> None:
+        """Somebody on the way puts right what the client altered."""
+        honest = shake(client(), server()).sent(True)[1]
+        other = server()
+
+        def put_right(number: int, from_client: bool, datagram: bytes) -> bool:
+            if number == 2:
+                other.receive(honest, 0)
+            return number == 2
+
+        shake(
+            client(edited("client-hello-cookie", set={"session_id": "aa"}, transcript="honest")), other, drop=put_right
+        )
+        assert other.established
+
     def test_only_one_sending_is_altered(self) -> None:
         script = edited("client-hello", sending=1, set={"random": "00" * 32})
         wire = shake(client(script), server(), until=7_000, drop=lambda number, *_: number == 0)

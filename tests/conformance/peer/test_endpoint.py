@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conformance.peer.endpoint import AES_128, AES_256, Endpoint
-from conformance.peer.script import HONEST, Script
+from conformance.peer.script import HONEST, Script, parse
 from conformance.peer.speaking import repeat_flight
 from conformance.wire.describe import describe
 from conformance.wire.handshake import HandshakeType
@@ -129,6 +129,43 @@ class TestWithEachOther:
             other.receive(datagram, 0)
         wire.move()
         assert [describe(d) for d in wire.sent(False)].count("CCS, Finished (sealed)") == answers
+
+
+class TestOvertaking:
+    """Records of epoch 1 wait for what must come before them."""
+
+    @pytest.mark.parametrize(("omitted", "received"), [("alert", [b"\xaa"]), ("finished", [])])
+    def test_data_waits_for_the_finished(self, omitted: str, received: list[bytes]) -> None:
+        early = {"at": "finished", "insert_before": [{"send": "data", "hex": "aa"}]}
+        other = server()
+        shake(client(parse({"edits": [early, {"at": omitted, "omit": True}]})), other)
+        assert other.received == received and other.established is bool(received)
+
+    @pytest.mark.parametrize(
+        ("edit", "established"),
+        [
+            ({"at": "finished", "move_before": "change-cipher-spec"}, True),
+            ({"at": "change-cipher-spec", "omit": True}, False),
+        ],
+    )
+    def test_the_finished_waits_for_the_change_cipher_spec(self, edit: dict[str, object], established: bool) -> None:
+        other = server()
+        shake(client(parse({"edits": [edit]})), other)
+        assert other.established is established
+
+    def test_plaintext_counts_for_nothing_afterwards(self) -> None:
+        one, other = client(), server()
+        wire = shake(one, other)
+        stranger = client(
+            steps({"send": "alert"}, {"send": "data", "hex": "aa", "epoch": 0}, {"send": "close-notify", "epoch": 0})
+        )
+        stranger.start(0)
+        for datagram in stranger.outgoing():
+            other.receive(datagram, 0)
+        assert (other.received, other.ended, other.peer_closed) == ([], "", False)
+        one.send(b"still there")
+        wire.move()
+        assert other.received == [b"still there"]
 
 
 class TestRefusals:

@@ -8,8 +8,12 @@ from typing import Any
 import pytest
 from ends import DEPLOYMENT, edited, steps
 
+from conformance.abstraction import Identity
 from conformance.case import Case, run_case
+from conformance.judge import Judge
+from conformance.lab import Lab
 from conformance.layers import SCEWL
+from conformance.peer.endpoint import AES_128
 from conformance.peer.node import PeerSed, Registrar, sed_identity
 from conformance.peer.script import HONEST, Script
 from conformance.purpose import Purpose, parse
@@ -19,8 +23,11 @@ from conformance.targets.qemu import QemuTarget
 from conformance.targets.reference import ReferenceTarget
 from conformance.wire.certificates import Authorities
 from conformance.wire.frames import Frame
+from conformance.wire.secrets import KeyLog
 from model.alphabet import DEREGISTER, REFUSED, REGISTER, Link
+from model.profile import HARDENED, Setting
 from model.verdict import Verdict
+from reference.deployment import Deployment
 from reference.registration import Request
 
 ELF = Path(__file__).parents[3] / "build/firmware/controller.elf"
@@ -73,6 +80,27 @@ def test_registration(target: str) -> None:
     )
     assert result.verdict is Verdict.PASS, result.reason
     assert result.virtual_ms == 0
+
+
+@BOTH
+def test_the_other_suite(target: str) -> None:
+    deployment = Deployment.create([10, 11], seed=b"suite", suite=AES_128)
+    peer = PeerSed(11, sed_identity(deployment, 11), suite=AES_128, seed=b"suite")
+    authorities, keylog = Authorities({"PROVISIONING": deployment.authority.certificate}), KeyLog()
+    own = authorities.classify(deployment.credentials(10).certificate).public_key
+    assert own is not None
+    judge = Judge(Identity(10, authorities, own), keylog, Setting(10, HARDENED))
+    iut = TARGETS[target]()
+    try:
+        lab = Lab(10, iut, judge, {11: peer}, keylog)
+        lab.boot(deployment.image(10))
+        for sender, receiver in ((10, 11), (11, 10)):
+            lab.from_cpu(sender, Frame(receiver, sender, b"message").encode())
+            lab.run()
+            assert lab.inbox.pop(receiver) == [Frame(receiver, sender, b"message")]
+    finally:
+        iut.close()
+    assert len(keylog) == 2
 
 
 @BOTH
