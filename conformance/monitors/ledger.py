@@ -121,7 +121,9 @@ class Ledger:
             self._extensions.update(hello.extensions)
             if _SCSV in hello.suites:  # stands for the extension (RFC 5746, section 3.3)
                 self._extensions.add(_RENEGOTIATION_INFO)
-        self._cookie, self._session_id = hello.cookie, hello.session_id
+        if hello.cookie or self._cookie is None:
+            self._cookie = hello.cookie
+        self._session_id = hello.session_id
 
     def answered(self, hello: ServerHello) -> dict[str, Any]:
         """How a ServerHello stands to the ClientHellos; nothing if none was seen."""

@@ -240,6 +240,7 @@ class SignReader:
             ledger.opened(here.by, record.seq)
             if alert.close_notify:
                 ledger.closed(here.by, record.seq)
+                facts["carried"] = ledger.side(here.by).carried
                 as_given = self._book.as_given(here, ledger)
                 if as_given is not None:
                     facts["as_given"] = as_given

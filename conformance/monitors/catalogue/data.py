@@ -22,6 +22,7 @@ from conformance.monitors.automaton import (
     Monitor,
     Need,
     Severity,
+    above,
     after,
     differs,
     exceeds,
@@ -33,10 +34,13 @@ from conformance.monitors.automaton import (
 )
 from conformance.monitors.catalogue.order import HANDSHAKE_KEY, PARTY_KEY
 from conformance.monitors.signs import HANDSHAKE, Kind
+from model.alphabet import MAX_MESSAGE
 
 REACTION_MS = 100
 """What comes so soon after a frame counts as the reaction to it."""
 _ENDS = frozenset({Kind.CLOSE, Kind.ALERT})
+IDLE_S = 66
+"""SES-7's 60 s, and what a clock may drift."""
 
 DATA = (
     Monitor(
@@ -209,6 +213,38 @@ DATA = (
             after("asked", 5, BUG),
         ),
         needs=frozenset({Need.BOTH, Need.PLAINTEXT, Need.ALL}),
+    ),
+    Monitor(
+        id="idle-session-not-closed",
+        says="A server keeps a session open in which nothing has come for over a minute.",
+        fault=Fault.ACCEPTOR,
+        requirements=("SES-7",),
+        severity=Severity.MEDIUM,
+        source="historic defect 1; own mutant no-idle-timeout",
+        key=HANDSHAKE_KEY,
+        rules=(
+            rule(START, Kind.FINISHED, "up", OWN, SERVER_DID, ALL_SEEN),
+            rule("up", _ENDS, "over", OWN),
+            rule("up", Kind.ALERT, "over", FOREIGN, OPENED),
+            rule("up", Kind.RECORD, "still up", FOREIGN, OPENED),
+            after("up", IDLE_S, BUG),
+            rule("still up", _ENDS, "over", OWN),
+            rule("still up", Kind.ALERT, "over", FOREIGN, OPENED),
+            rule("still up", Kind.RECORD, "up", FOREIGN, OPENED),
+            after("still up", IDLE_S, BUG),
+        ),
+        needs=frozenset({Need.BOTH, Need.PLAINTEXT, Need.ALL}),
+    ),
+    Monitor(
+        id="message-over-limit",
+        says="A session carries more than the 16,384 bytes of the longest message.",
+        fault=Fault.SENDER,
+        requirements=("FRM-2", "SES-10"),
+        severity=Severity.LOW,
+        source="historic defect 16; own mutant oversize-message-cut",
+        key=PARTY_KEY,
+        rules=(rule(START, Kind.CLOSE, BUG, PROTECTED, above("carried", MAX_MESSAGE)),),
+        needs=frozenset({Need.PLAINTEXT}),
     ),
     Monitor(
         id="delivered-with-a-gap",

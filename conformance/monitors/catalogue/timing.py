@@ -138,6 +138,21 @@ TIMING = (
         needs=frozenset({Need.CPU, Need.ALL}),
     ),
     Monitor(
+        id="radio-answered-while-talking-to-sss",
+        says="A ClientHello on the radio is answered while the controller talks to the SSS.",
+        fault=Fault.ACCEPTOR,
+        requirements=("SES-5",),
+        severity=Severity.LOW,
+        source="own mutant radio-while-talking",
+        key=("tap",),
+        rules=(
+            rule(START, Kind.HELLO, "talking", OWN, has("to", SSS_ID), ALL_SEEN),
+            rule("talking", frozenset({Kind.ANSWER, Kind.BOOT}), START),
+            rule("talking", _ANSWERS, BUG, OWN),
+        ),
+        needs=frozenset({Need.BOTH, Need.CPU, Need.ALL}),
+    ),
+    Monitor(
         id="overheard-hello-answered",
         says="A server answers a ClientHello that was for another.",
         fault=Fault.ACCEPTOR,

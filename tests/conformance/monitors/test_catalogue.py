@@ -366,6 +366,13 @@ PAIRS = [
         "me finished 1/0; peer close 1/2; peer datagram t=6 size=1",
         "me finished 1/0; peer close 1/2; me boot; peer datagram t=6 size=1",
     ),
+    Pair(
+        "idle-session-not-closed",
+        "peer",
+        "me finished 1/0; peer record 1/1; peer record 1/2 t=60; peer datagram t=127 size=1",
+        "me finished 1/0; peer record 1/1; peer record 1/2 t=60; me close 1/1 t=120; peer datagram t=127 size=1",
+    ),
+    Pair("message-over-limit", "me", "me close 1/19 carried=16385", "me close 1/19 carried=16384"),
     Pair("delivered-with-a-gap", "peer", "me deliver gap=yes", "me deliver gap=no"),
     Pair("delivered-out-of-order", "peer", "me deliver disordered=yes", "me deliver disordered=no"),
     Pair("replay-delivered", "peer", "me deliver twice=yes", "me deliver twice=no"),
@@ -430,6 +437,12 @@ PAIRS = [
         "me",
         "me request to=sss; me answer to=sss; me answer to=sss",
         "me request to=sss; me request to=sss; me answer to=sss; me answer to=sss",
+    ),
+    Pair(
+        "radio-answered-while-talking-to-sss",
+        "me",
+        "me hello to=sss; peer hello session=2; me verify-request to=peer session=2",
+        "me hello to=sss; peer hello session=2; me answer to=sss; me verify-request to=peer session=2",
     ),
     Pair(
         "overheard-hello-answered",
