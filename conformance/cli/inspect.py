@@ -148,6 +148,15 @@ class _Work:
             for view in self.views:
                 view.end()
 
+    def read_with(self, processes: int) -> None:
+        """The same for a table of everything, by several processes. Raises OSError."""
+        from conformance.inspection import parallel
+
+        (view,) = self.views
+        assert isinstance(view, TableView)
+        parallel.show(self.source, view, processes)
+        self.shown = self.source.frames
+
     def _progress(self, offset: int) -> None:
         self._ticks += 1
         if self._ticks % _TICK == 0:
@@ -172,7 +181,10 @@ def run(args: argparse.Namespace) -> int:
     if sys.stderr.isatty() and not sys.stdout.isatty():
         work.size = size
     try:
-        work.read()
+        if (processes := _processes(work, size)) > 1:
+            work.read_with(processes)
+        else:
+            work.read()
     finally:
         out.flush()
     if work.source.fatal is not None:
@@ -180,6 +192,16 @@ def run(args: argparse.Namespace) -> int:
         return EXIT_ERROR
     _end(work, args, out, judgement)
     return _code(work, judgement)
+
+
+def _processes(work: _Work, size: int) -> int:
+    """How many to read with: several for a plain table of a large file."""
+    plain = len(work.views) == 1 and isinstance(work.views[0], TableView) and work.views[0].fields is None
+    if not plain or not work.selection.everything or work.source.watch or not isinstance(work.source.file, Path):
+        return 1
+    from conformance.inspection import parallel
+
+    return parallel.cores() if size >= parallel.SMALLEST and stat.S_ISREG(work.source.file.stat().st_mode) else 1
 
 
 def _code(work: _Work, judgement: Judgement | None) -> int:

@@ -59,6 +59,12 @@ class Keys:
             if client_random in randoms:
                 randoms.clear()
 
+    def keep(self, useless: frozenset[str]) -> None:
+        """Note that the other key logs have secrets of sessions."""
+        for name, randoms in self.logs.items():
+            if name not in useless:
+                randoms.clear()
+
     def useless(self) -> list[tuple[str, int]]:
         """The key logs of which no session of the capture has a secret, and how many they have."""
         return [(name, self.counts[name]) for name, randoms in self.logs.items() if randoms]

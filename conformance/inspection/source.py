@@ -63,15 +63,12 @@ class Source:
                 seen = feed(entry)
                 self.frames += 1
                 if seen.session is not None:
-                    self._count(seen.session)
+                    self._session(seen.session)
                 if self.watch:
                     self._watch(seen)
                 yield seen
             elif isinstance(entry, Problem):
-                self.problems += 1
-                self.first_problem = self.first_problem or entry
-                if entry.fatal:
-                    self.fatal = entry
+                self.note(entry)
                 yield entry
             elif isinstance(entry, KeyLogText):
                 self.keys.secrets.add_key_log(entry.text)
@@ -80,7 +77,7 @@ class Source:
                 self.clock.context(entry)
 
         if self._monitors is not None:
-            self._note(self._monitors.end())
+            self._alarm(self._monitors.end())
             self.blind = self._monitors.blind()
 
     def _watch(self, seen: SeenFrame) -> None:
@@ -88,18 +85,29 @@ class Source:
             from conformance.monitors import Monitors  # late: most calls do without
 
             self._monitors = Monitors(boots={} if self.context is None else self.context.boots)
-        self._note(self._monitors.feed(seen))
+        self._alarm(self._monitors.feed(seen))
 
-    def _note(self, alarms: list[Alarm]) -> None:
+    def _alarm(self, alarms: list[Alarm]) -> None:
         self.current = alarms
         self.alarm_count += len(alarms)
         self.alarms += alarms[: MOST_ALARMS - len(self.alarms)]
 
-    def _count(self, session: SeenSession) -> None:
-        number = session.number
+    def _session(self, session: SeenSession) -> None:
+        if session.number > self.sessions:
+            self.keys.met(session.client_random)
+        self.count(session.number, session.decrypted)
+
+    def count(self, number: int, decrypted: bool) -> None:
+        """Count a session that a frame is of."""
         if number > self.sessions:
             self._decrypted.extend(bytes(number - self.sessions))
             self.sessions = number
-            self.keys.met(session.client_random)
-        if session.decrypted:
+        if decrypted:
             self._decrypted[number - 1] = 1
+
+    def note(self, problem: Problem) -> None:
+        """Count a problem."""
+        self.problems += 1
+        self.first_problem = self.first_problem or problem
+        if problem.fatal:
+            self.fatal = problem

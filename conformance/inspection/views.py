@@ -75,12 +75,10 @@ class TableView:
 
     def frame(self, seen: SeenFrame) -> None:
         """Write its line."""
-        if not self._begun:
-            self._begin()
         text = line(seen, self.source.clock)
         if self.fields is not None:
             text = "\n".join([self.style.strong(text), *(f"    {name}: {value}" for name, value in self.fields(seen))])
-        self.out.write(text)
+        self.line(text)
         if self.marks and (mark := self.marks.get(seen.captured.number)):
             self.out.write(self.style.strong(f"   ^^^^ {mark}"))
         for alarm in self.source.current:
@@ -93,9 +91,12 @@ class TableView:
     def end(self) -> None:
         """Nothing is left to write."""
 
-    def _begin(self) -> None:
-        self._begun = True
-        self.out.write(self.style.strong(HEADING))
+    def line(self, text: str) -> None:
+        """Write a frame's line, the heading before the first."""
+        if not self._begun:
+            self._begun = True
+            self.out.write(self.style.strong(HEADING))
+        self.out.write(text)
 
 
 @dataclass(slots=True)
