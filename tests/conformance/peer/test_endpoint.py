@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conformance.peer.endpoint import AES_128, AES_256, Endpoint
+from conformance.peer.listening import MAX_MESSAGES, MAX_RECEIVED
 from conformance.peer.script import HONEST, Script, parse
 from conformance.peer.speaking import repeat_flight
+from conformance.peer.state import HELD_RECORDS, KEPT_DATAGRAMS, KEPT_ENTRIES
 from conformance.wire.describe import describe
 from conformance.wire.handshake import HandshakeType
 from conformance.wire.records import ContentType, parse_alert
@@ -168,6 +170,36 @@ class TestOvertaking:
         assert other.received == [b"still there"]
 
 
+class TestBounds:
+    """What the other side can make a peer keep."""
+
+    def test_messages(self) -> None:
+        flood = [{"send": "handshake", "type": 11, "hex": ""} for _ in range(100)]
+        hello = [{"send": "client-hello"}, {"await": "hello-verify-request"}, {"send": "client-hello-cookie"}]
+        other = server(replace(HONEST, verify=False))
+        shake(client(steps(*hello, *flood)), other)
+        assert len(other._state.assembler.messages) == MAX_MESSAGES
+
+    def test_data(self) -> None:
+        one, other = client(edited("data", nth=0, size=16_000)), server()
+        one.send(bytes(963 * 70))
+        shake(one, other)
+        assert len(other.received) == MAX_RECEIVED // 16_000
+        assert sum(map(len, other.received)) == MAX_RECEIVED // 16_000 * 16_000
+
+    def test_records_that_wait_the_log_and_the_datagrams(self) -> None:
+        wire = shake(client(), server())
+        other = server()
+        for number in range(3_000):
+            other.receive(b"\x17\xfe\xfd\0\1" + number.to_bytes(6, "big") + b"\0\1x", 0)
+        state = other._state
+        assert (len(state.held), len(state.log)) == (HELD_RECORDS, KEPT_ENTRIES)
+        assert {k: len(v) for k, v in state.datagrams.items()} == {("got", "data"): KEPT_DATAGRAMS}
+        for datagram in wire.sent(True)[:1]:
+            other.receive(datagram, 0)
+        assert len(other.outgoing()) == 1
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("certificate", "signature", "code"),
@@ -182,14 +214,15 @@ class TestRefusals:
             ("own", "other-transcript", 51),
         ],
     )
-    def test_wrong_credentials(self, certificate: str, signature: str, code: int) -> None:
+    @pytest.mark.parametrize("by_client", [True, False], ids=["client", "server"])
+    def test_wrong_credentials(self, certificate: str, signature: str, code: int, by_client: bool) -> None:
         script = replace(HONEST, certificate=certificate, signature=signature)
-        one, other = client(script), server()
-        wire = shake(one, other)
+        wrong, other = (client(script), server()) if by_client else (server(script), client())
+        wire = shake(wrong, other) if by_client else shake(other, wrong)
         assert not other.established
-        alerts = [parse_alert(r.fragment) for r in wire.records(False) if r.content_type is ContentType.ALERT]
+        alerts = [parse_alert(r.fragment) for r in wire.records(not by_client) if r.content_type is ContentType.ALERT]
         assert [(a.level, a.code) for a in alerts] == [(2, code)]
-        assert one.ended == f"alert {code} of the other side"
+        assert wrong.ended == f"alert {code} of the other side"
 
     @pytest.mark.parametrize("certificate", ["expired", "p384", "rsa"])
     def test_credentials_that_we_take(self, certificate: str) -> None:
