@@ -14,8 +14,6 @@ from datetime import UTC, datetime
 from itertools import zip_longest
 from typing import Any, Final
 
-from scapy.packet import Packet
-
 from conformance.layers import (
     DTLS,
     EXTENSIONS,
@@ -263,7 +261,7 @@ def _finished(_layer: Any) -> Iterator[Field]:
     yield "verify_data", ""  # a node in Wireshark: it has no value
 
 
-_BODIES: Final[dict[type[Packet], Callable[[Any], Iterator[Field]]]] = {
+_BODIES: Final[dict[type[Any], Callable[[Any], Iterator[Field]]]] = {
     DTLSClientHello: _client_hello,
     DTLSServerHello: _server_hello,
     DTLSHelloVerifyRequest: _hello_verify_request,
@@ -304,6 +302,8 @@ def _server_name(layer: Any) -> Iterator[Field]:
         return  # a server's answer
     yield "extensions_server_name_list_len", str(layer.servernameslen)
     for name in layer.servernames:
+        if not name.haslayer("ServerName"):
+            continue  # bytes that are none
         yield "extensions_server_name_type", str(name.nametype)
         yield "extensions_server_name_len", str(name.namelen)
         yield "extensions_server_name", name.servername.decode("utf-8", "replace")

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,8 +25,10 @@ from conformance.inspection.fields import Field, fields
 from conformance.sessions.secrets import Secrets
 from conformance.sessions.seen import Protection, SeenFragment, SeenFrame, SeenRecord
 from conformance.sessions.track import Tracker
+from conformance.wire.frames import HEADER, MAGIC
 from conformance.wire.handshake import Message
 from conformance.wire.secrets import KeyLog
+from model.alphabet import LOWEST_SED_ID
 
 SCRIPT = Path(__file__).parents[2] / "conformance" / "wireshark" / "scewl.lua"
 EXEMPT = {
@@ -53,6 +55,9 @@ LIMITED = {
 }
 """By kind of capture, how many frames show a limit."""
 
+APART = 100
+"""Ids of SEDs in the captures are below it."""
+
 pytestmark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 
 
@@ -74,13 +79,13 @@ def packets(path: Path, home: Path, *options: str) -> list[ET.Element]:
 
 
 def _printed(packet: ET.Element) -> Printed:
-    printed = Printed()
+    found = Printed()
     for element in packet.iter("field"):
         name, show = element.get("name", ""), element.get("show", "")
         if name.startswith(("dtls.", "data.")) and name not in EXEMPT:
-            printed.fields.append((name, show))
-        printed.stopped |= name == "_ws.malformed.reassembly"
-    return printed
+            found.fields.append((name, show))
+        found.stopped |= name == "_ws.malformed.reassembly"
+    return found
 
 
 def key_log(made: Made) -> Secrets:
@@ -148,40 +153,71 @@ def _changed(seen: SeenFrame, change: Callable[[SeenFrame, SeenRecord], SeenReco
     return replace(seen, records=tuple(change(seen, r) if isinstance(r, SeenRecord) else r for r in seen.records))
 
 
-def compare(made: Made, secrets: Secrets, path: Path, *options: str) -> dict[str, int]:
+def limits(made: Made, secrets: Secrets, theirs: list[Printed]) -> dict[str, int]:
     """How many frames show which limit."""
-    theirs = [_printed(packet) for packet in packets(path, path.parent, *options)]
-    assert len(theirs) == len(made.frames)
     reader = Reader(secrets)
     pairs = enumerate(zip(made.frames, theirs, strict=True), 1)
     return dict(Counter(limit for n, (frame, printed) in pairs if (limit := reader.limit(n, frame, printed))))
 
 
+# --- many captures in one file, for it takes tshark longer to start than to read them all
+
+
+def printed(kinds: Iterable[str], folder: Path, *options: str, with_secrets: bool = True) -> dict[str, list[Printed]]:
+    """What tshark prints of each capture. In each, other devices talk, so it keeps them apart."""
+    frames: list[CapturedFrame] = []
+    ends: dict[str, int] = {}
+    secrets: list[tuple[bytes, bytes]] = []
+    for number, kind in enumerate(kinds):
+        made = capture_kinds.made(kind)
+        frames += [renamed(frame, APART * number) for frame in made.frames]
+        ends[kind] = len(frames)
+        secrets += made.secrets
+    assert len(dict(secrets)) == len(set(secrets)), "two sessions with one client random"
+    write_capture(folder / "a.pcapng", frames, secrets if with_secrets else ())
+    found = [_printed(packet) for packet in packets(folder / "a.pcapng", folder, *options)]
+    assert len(found) == len(frames)
+    starts = [0, *ends.values()]
+    return {kind: found[start:end] for start, (kind, end) in zip(starts, ends.items(), strict=False)}
+
+
+def renamed(frame: CapturedFrame, by: int) -> CapturedFrame:
+    """The same from and to SEDs of other ids."""
+    data = frame.frame
+    if data[:2] == MAGIC and len(data) >= HEADER.size:
+        magic, *ids, length = HEADER.unpack_from(data)
+        target, source = (n + by if LOWEST_SED_ID <= n < APART else n for n in ids)
+        data = HEADER.pack(magic, target, source, length) + data[HEADER.size :]
+    return replace(frame, sed=frame.sed + by, frame=data)
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Printed]]:
+    return printed(KINDS, tmp_path_factory.mktemp("everything"))
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_fields_are_tsharks(kind: str, tmp_path: Path) -> None:
+def test_the_fields_are_tsharks(kind: str, everything: dict[str, list[Printed]]) -> None:
     made = capture_kinds.made(kind)
-    write_capture(tmp_path / "a.pcapng", made.frames, made.secrets)
-    assert compare(made, key_log(made), tmp_path / "a.pcapng") == LIMITED.get(kind, {})
+    assert limits(made, key_log(made), everything[kind]) == LIMITED.get(kind, {})
 
 
-@pytest.mark.parametrize("kind", ["registered-964", "aes-128", "rsa", "rsa-etm"])
-def test_the_fields_are_tsharks_without_secrets(kind: str, tmp_path: Path) -> None:
-    made = capture_kinds.made(kind)
-    write_capture(tmp_path / "a.pcapng", made.frames)
-    assert compare(made, Secrets(), tmp_path / "a.pcapng") == {}
+def test_the_fields_are_tsharks_without_secrets(tmp_path: Path) -> None:
+    kinds = ("registered-964", "aes-128", "rsa", "rsa-etm")
+    for kind, theirs in printed(kinds, tmp_path, with_secrets=False).items():
+        assert limits(capture_kinds.made(kind), Secrets(), theirs) == {}, kind
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.startswith("rsa")])
-def test_the_servers_key_alone_opens_what_it_opens_for_tshark(kind: str, tmp_path: Path) -> None:
-    made = capture_kinds.made(kind)
-    write_capture(tmp_path / "a.pcapng", made.frames)
-    (tmp_path / "key.pem").write_bytes(made.server_key)
-    secrets = Secrets()
-    assert secrets.add_key(made.server_key)
+def test_the_servers_key_alone_opens_what_it_opens_for_tshark(tmp_path: Path) -> None:
+    kinds = [kind for kind in KINDS if kind.startswith("rsa")]
+    (key,) = {capture_kinds.made(kind).server_key for kind in kinds}
+    (tmp_path / "key.pem").write_bytes(key)
     option = f'uat:rsa_keys:"{tmp_path / "key.pem"}",""'
-    assert compare(made, secrets, tmp_path / "a.pcapng", "-o", option) == {}
-    theirs = [_printed(packet) for packet in packets(tmp_path / "a.pcapng", tmp_path, "-o", option)]
-    assert sum("data.data" in dict(printed.fields) for printed in theirs) == 3
+    for kind, theirs in printed(kinds, tmp_path, "-o", option, with_secrets=False).items():
+        secrets = Secrets()
+        assert secrets.add_key(key)
+        assert limits(capture_kinds.made(kind), secrets, theirs) == {}, kind
+        assert sum("data.data" in dict(frame.fields) for frame in theirs) == 3, kind
 
 
 @pytest.mark.parametrize(
@@ -190,8 +226,10 @@ def test_the_servers_key_alone_opens_what_it_opens_for_tshark(kind: str, tmp_pat
 )
 def test_what_is_exempt_occurs(kind: str, names: set[str], tmp_path: Path) -> None:
     write_capture(tmp_path / "a.pcapng", capture_kinds.made(kind).frames)
-    printed = {e.get("name", "") for packet in packets(tmp_path / "a.pcapng", tmp_path) for e in packet.iter("field")}
-    assert names <= printed
+    names_printed = {
+        e.get("name", "") for packet in packets(tmp_path / "a.pcapng", tmp_path) for e in packet.iter("field")
+    }
+    assert names <= names_printed
 
 
 def test_every_field_of_ours_is_compared() -> None:

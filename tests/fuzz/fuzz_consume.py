@@ -33,7 +33,7 @@ from conformance.wire.describe import describe
 from conformance.wire.frames import HEADER as FRAME_HEADER
 from conformance.wire.secrets import KeyLog
 
-TURNS = {"keep": 5, "layers": 8, "judge": 16, "monitors": 16, "show": 64, "program": 64}
+TURNS = {"layers": 4, "keep": 5, "judge": 16, "monitors": 16, "show": 64, "program": 64}
 """Every so manieth case goes there. The reader, the tracker and the labels see all; the rest is slower, Scapy most."""
 PROGRAM = (
     (),
@@ -111,8 +111,9 @@ class Consumer:
         if monitors:
             monitors.end()
         if turn["layers"] and seen:
-            for number in range(min(MOST_LAYERED, len(seen))):
-                self._layers(seen[(case.number // TURNS["layers"] + number) % len(seen)], show=turn["show"])
+            chosen = [one for one in seen if one.captured.frame in case.damaged] or [seen[case.number % len(seen)]]
+            for one in chosen[:MOST_LAYERED]:
+                self._layers(one, show=turn["show"])
         if turn["judge"]:
             judge_capture(frames, key_log, context)
         if turn["program"]:

@@ -40,6 +40,8 @@ class Case:
     server_key: bytes
     """PEM of an RSA server's key, or empty."""
     key_log: str
+    damaged: frozenset[bytes]
+    """The frames whose messages were damaged, as far as nothing else befell them."""
     told: str
     """What was done, for a finding."""
 
@@ -51,10 +53,12 @@ def make_case(corpus: list[Seed], seed: int, number: int) -> Case:
     told = [one.name]
     first = rng.randrange(max(1, len(one.frames) - 3)) if rng.random() < 0.3 else 0
     frames = list(one.frames[first : first + MOST_FRAMES])
+    damaged: set[bytes] = set()
     sealed = [n for n, frame in enumerate(frames) if frame.frame in one.sealed]
     for _ in range(rng.choice((0, 1, 1, 1, 2, 3))):
         at = rng.choice(sealed) if sealed and rng.random() < 0.5 else rng.randrange(len(frames))
         frames[at] = _damage_datagram(rng, frames[at], one, told)
+        damaged.add(frames[at].frame)
     for _ in range(rng.choice((0, 0, 0, 0, 1, 2))):
         _damage_frame(rng, frames, told)
     for _ in range(rng.choice((0, 0, 0, 1, 2))):
@@ -71,7 +75,8 @@ def make_case(corpus: list[Seed], seed: int, number: int) -> Case:
     log = "" if inside else secrets.decode()
     if log and rng.random() < 0.1:
         log = rng.choice(BYTES)(rng, log.encode()).decode("latin-1")
-    return Case(number, data, one.server_key if rng.random() < 0.8 else b"", log, ", ".join(told))
+    key = one.server_key if rng.random() < 0.8 else b""
+    return Case(number, data, key, log, frozenset(damaged), ", ".join(told))
 
 
 # --- messages

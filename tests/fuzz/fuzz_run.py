@@ -99,6 +99,7 @@ def _alarm(_signal: int, _frame: object) -> NoReturn:
 def _work(seed: int, tasks: multiprocessing.Queue[range | None], results: multiprocessing.Queue[Done]) -> None:
     """A process: chunks until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGALRM, _alarm)
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
@@ -191,6 +192,7 @@ def write(out: Path, seed: int, finding: Finding) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the processes end with this one
     try:
         sys.exit(main())
     except KeyboardInterrupt:

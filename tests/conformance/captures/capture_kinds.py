@@ -71,7 +71,7 @@ def _unicast_4096() -> Made:
 
 def _pair(suite: int, mtu: int = 1_000, medium: Medium = in_order) -> Made:
     """One of our suites, data both ways."""
-    seed = f"captures/{suite:04x}".encode()
+    seed = f"captures/{suite:04x}/{mtu}/{medium.__name__}".encode()
     deployment = Deployment.create([CLIENT, SERVER], seed=seed)
     drbg = Drbg(seed)
     jar = CookieJar(drbg)
