@@ -131,6 +131,11 @@ class Flow:
         """Whether a message other than a hello came out."""
         self._bytes = self._pieces = 0
 
+    @property
+    def held(self) -> int:
+        """Bytes and pieces that are held."""
+        return self._bytes + self._pieces + sum(map(len, self._verify))
+
     def standing(self, fragment: Fragment) -> Standing:
         """How a fragment stands to what is held, without taking it."""
         held = self._held.get(fragment.message_seq)

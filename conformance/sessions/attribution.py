@@ -176,9 +176,13 @@ class Attribution:
             # A server may have begun anew with an old hello: what was said already belongs where it was said.
             flows = ((s, s.sides[frame.source].flow) for s in same)
             return next((s for s, flow in flows if flow.standing(fragment) is _KNOWN), same[-1])
-        other = next(
-            (s for s in reversed(known) if s.client == frame.target and not s.server_random and s.client_random), None
-        )
+        begun = (s for s in known if s.late and s.client == frame.source and not s.server_random)
+        verified = next((s for s in begun if not any(side.flow.messages for side in s.sides.values())), None)
+        if verified is not None:  # its HelloVerifyRequest was the first of it that was captured
+            verified.set_random(random)
+            return verified
+        crossing = (s for s in reversed(known) if s.client == frame.target and s.client_random and not s.server_random)
+        other = next(crossing, None)
         session = self._begin(pair, frame.source, frame.target, random)
         if other is not None:
             found.notes.append(f"glare: session {other.number} has no answer yet")

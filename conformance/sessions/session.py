@@ -49,6 +49,11 @@ class Side:
         self.data_begun = False
         """Whether application data came."""
 
+    @property
+    def held(self) -> int:
+        """Bytes, pieces and records that are remembered."""
+        return self.flow.held + len(self._records)
+
     def earlier(self, record: Record) -> tuple[int, bool]:
         """In which earlier frame the record's number was, or 0, and whether it was the same record."""
         found = self._records.get(record.epoch << 48 | record.seq)
@@ -116,6 +121,11 @@ class Session:
     def set_roles(self, client: int, server: int) -> None:
         """Note who is who, once messages tell."""
         self.client, self.server = client, server
+        self._seen = None
+
+    def set_random(self, client_random: bytes) -> None:
+        """Note the client random, once a ClientHello tells it."""
+        self.client_random = client_random
         self._seen = None
 
     def take(self, message: Message, secrets: Secrets) -> str:

@@ -66,6 +66,11 @@ class Tracker:
         """The sessions that are remembered, the one longest silent first."""
         return list(self._attribution.sessions.values())
 
+    @property
+    def held(self) -> int:
+        """Bytes, pieces and records that are remembered, all told."""
+        return sum(side.held for session in self.sessions for side in session.sides.values())
+
     def feed(self, captured: CapturedFrame) -> SeenFrame:
         """What the next frame is."""
         self._fed += 1
