@@ -86,7 +86,7 @@ def _names(record: Packet) -> list[str]:
     if record.type == messages.HANDSHAKE and record.epoch == 0:
         return [_name(item) for item in record.content]
     if record.type == messages.ALERT and record.epoch == 0:
-        return ["close-notify" if bytes(record.content[0]).endswith(b"\0") else "alert"]
+        return ["close-notify" if _bytes(record)[1:] == b"\0" else "alert"]
     kinds = {messages.CHANGE_CIPHER_SPEC: "change-cipher-spec", messages.ALERT: "alert"}
     return [kinds.get(record.type, "finished" if record.type == messages.HANDSHAKE else "data")]
 
@@ -99,11 +99,16 @@ def _name(fragment: Packet) -> str:
     return _NAMES.get(fragment.msg_type, "handshake")
 
 
+def _bytes(record: DTLSRecord) -> bytes:
+    """Its fragment."""
+    return b"".join(bytes(item) for item in record.content)
+
+
 # --- records ----------------------------------------------------------------------------------------------------------
 
 
 def _record(state: State, record: DTLSRecord, now: int) -> None:
-    content = b"".join(bytes(item) for item in record.content)
+    content = _bytes(record)
     if record.epoch == 0:
         _content(state, record.type, content, 0, record.sequence_number, now)
     elif record.epoch == 1:
@@ -151,6 +156,8 @@ def _replayed(state: State, seq: int) -> bool:
 
 
 def _content(state: State, kind: int, plaintext: bytes, epoch: int, seq: int, now: int) -> None:
+    if state.ended and not state.script.steps:
+        return
     if kind == messages.APPLICATION_DATA:
         if epoch and state.received_size + len(plaintext) <= MAX_RECEIVED:
             state.received.append(plaintext)

@@ -155,6 +155,20 @@ class TestOvertaking:
         shake(client(parse({"edits": [edit]})), other)
         assert other.established is established
 
+    def test_nothing_counts_after_the_close_notify(self) -> None:
+        after = {"at": "close-notify", "insert_after": [{"send": "data", "hex": "aa", "datagram": "same"}]}
+        one, other = client(parse({"edits": [after]})), server()
+        one.send(b"before")
+        one.close()
+        wire = shake(one, other)
+        assert "alert #2 (sealed), data #3, 1 B (sealed)" in map(describe, wire.sent(True))
+        assert other.received == [b"before"]
+
+    def test_a_close_notify_in_plaintext_closes_nothing(self) -> None:
+        other = server()
+        shake(client(steps({"send": "close-notify", "epoch": 0})), other)
+        assert other.ended == "the other side closed" and not other.peer_closed
+
     def test_plaintext_counts_for_nothing_afterwards(self) -> None:
         one, other = client(), server()
         wire = shake(one, other)
@@ -330,7 +344,7 @@ def after(script: Script, is_client: bool, honest: int) -> Endpoint:
     return end
 
 
-@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(SCRIPTS),
     st.booleans(),
