@@ -9,7 +9,7 @@ from conformance.capture.frame import CapturedFrame
 from conformance.onlooker.candidate import Candidate, Due, Known, cheapest, take
 from conformance.onlooker.doubts import Doubt, Scene, clock, missing, unexpected
 from conformance.onlooker.hypotheses import busy, explanations
-from conformance.onlooker.matching import Terms, fits
+from conformance.onlooker.matching import ANYONE, Terms, fits
 from conformance.onlooker.numbers import Numbers
 from conformance.onlooker.reading import Reading, Sent, whole_frame
 from conformance.onlooker.verdict import Annotation, DeviceVerdict, Standing
@@ -59,7 +59,9 @@ class Watch:
         self._overflow = False
         self._proved = 0
         """Frames that record numbers prove to be missing."""
-        self._numbers = Numbers()
+        self._numbers, self._heard = Numbers(), Numbers()
+        self._gaps = False
+        """Whether records of a peer are missing, on the link or in the capture."""
         self._doubt: Doubt | None = None
         """Where every candidate was first contradicted."""
         self._price: Doubt | None = None
@@ -95,6 +97,7 @@ class Watch:
         if self._accused:
             pass
         elif captured.towards:
+            self._count(captured)
             self._towards(captured)
         else:
             self._last_sent = time
@@ -377,9 +380,12 @@ class Watch:
             self._rules.update(dict.fromkeys(r.id for r in c.rules))
 
     def _count(self, captured: CapturedFrame) -> None:
-        """Record numbers that are left out prove that the capture lost frames."""
+        """Record numbers that are left out: its own prove that the capture lost frames, a peer's make it likely."""
         frame = whole_frame(captured.frame)
         if frame is None or captured.link is Link.CPU or FAA_ID in (frame.source, frame.target):
+            return
+        if captured.towards:
+            self._gaps |= bool(self._heard.gaps(frame.source, frame.payload))
             return
         for gap in self._numbers.gaps(frame.target, frame.payload):
             self._proved += 1
@@ -409,7 +415,7 @@ class Watch:
         if self._lossless:
             return True
         cut = any(o.startswith("unknown") for o in self._scene.observed)
-        return not cut and self._proved == 0 and not any(c.losses for c in self.candidates[:1])
+        return not cut and not self._gaps and self._proved == 0 and not any(c.losses for c in self.candidates[:1])
 
     # --- losing and finding the thread
 
@@ -441,6 +447,9 @@ class Watch:
             hello = self._reading.memory.hellos[output.args[0]]
             event = Event("hello-cookie", (output.args[0], self._reading.memory.handshake(hello.client_random)))
             found = [a for c in self._idle(self._now) for a in take(c, event, self._setting, self._scene.number)]
+            if output.args[0] < self.sed:  # it may have yielded (SES-9)
+                aside = {"aside": 1, "aside_to": ANYONE}
+                found += [replace(c, state=c.state._replace(**aside), loose_message=True) for c in found]
             self._resume([replace(c, due=()) for c in found], "it begins to serve a session")
         elif output.kind in ("close", "alert"):
             self._resume(self._idle(self._now), "its session ends")

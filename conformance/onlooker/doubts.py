@@ -64,6 +64,7 @@ def unexpected(candidates: list[Candidate], output: Output, scene: Scene, slack:
         ids = (*first.timer, *ids)
     if scene.meaningless and output.link is not Link.SSS:
         ids = ("FRM-1", "FRM-3", *ids)
+    ids = (*ids, *first.timer)  # or it fired unseen, without a word
     allowed = " or ".join(sorted(", ".join(e) or "nothing" for e in expected))
     text = f"At frame {scene.number}, {clock(scene.now)}, came: {output}. Allowed: {allowed}."
     if (due := first.deadline) is not None and not first.due:

@@ -38,7 +38,7 @@ def explanations(s: State, o: Output, me: int, unseen: frozenset[Link]) -> Itera
     yield from _causes(s, o, me)
     for end in endings(s, unseen):
         yield end
-        if o.kind in ("hello", "verify-request", "flight4"):
+        if o.kind in ("hello", "verify-request", "hello-cookie", "flight4"):
             for cause in _causes(State(registered=s.registered), o, me):
                 yield Hypothesis(
                     end.state,
@@ -67,7 +67,12 @@ def _causes(s: State, o: Output, me: int) -> Iterator[Hypothesis]:
         case "verify-request":
             yield Hypothesis(s, (Event("hello", (peer,)),), link, f"a ClientHello of {peer} came")
         case "hello-cookie":
-            yield Hypothesis(s, (Event("verify-request", (peer,)),), link, f"a HelloVerifyRequest of {peer} came")
+            verify = Event("verify-request", (peer,))
+            says = f"a HelloVerifyRequest of {peer} came"
+            yield Hypothesis(s, (verify,), link, says)
+            given = Event("cpu-request", (4, me, REGISTER)) if peer == SSS_ID else Event("cpu-send", (peer, 0))
+            says = f"the CPU gave something for {peer}, whose answer to our ClientHello came"
+            yield Hypothesis(s, (given, verify), link, says, message=True, request=True)
         case "flight4":
             event = Event("hello-cookie", (peer, 0))
             yield Hypothesis(s, (event,), link, f"a ClientHello of {peer} with a cookie came")

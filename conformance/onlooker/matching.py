@@ -10,6 +10,9 @@ from conformance.onlooker.reading import Sent
 from model.alphabet import REGISTER, Ca, Link, Output
 from model.state import Mode
 
+ANYONE = 0
+"""Stands for the SED for which a message was put aside before the capture began."""
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -78,6 +81,8 @@ def _same(c: Candidate, sent: Sent, due: Due, terms: Terms) -> Candidate | None:
             dev, op = came.args
             return replace(c, loose_request=False, state=c.state._replace(dev=dev, op=op))
         return None
+    if came.kind == "hello" and wanted.args[0] == ANYONE:
+        return replace(c, state=c.state._replace(peer=came.args[0]))
     if came.args[0] != wanted.args[0]:
         return None
     if came.kind == "data":
