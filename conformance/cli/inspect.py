@@ -7,11 +7,9 @@ import re
 import shlex
 import stat
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from conformance.capture import Problem
 from conformance.cli.shared import (
     EXIT_ERROR,
     EXIT_NOTHING,
@@ -21,31 +19,25 @@ from conformance.cli.shared import (
     complain,
     nearest,
 )
-from conformance.inspection.files import CopyView, PictureView
-from conformance.inspection.keys import Keys
-from conformance.inspection.ladder import LadderBuilder
-from conformance.inspection.select import Selection
-from conformance.inspection.source import Source
-from conformance.inspection.stats import Statistics
-from conformance.inspection.views import JsonView, LadderView, Lines, StatsView, TableView, View
-from conformance.inspection.words import Clock, counted
 from conformance.report.console import Style
 from conformance.report.requirements import load_requirements
-from conformance.sessions.seen import SeenFrame
 from model.alphabet import FAA_ID, HIGHEST_ID, SSS_ID, Link
 from model.profile import PROFILES
 from model.verdict import Verdict
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # late: what reads captures takes its time to load
     from conformance.inspection.judging import Judgement
+    from conformance.inspection.keys import Keys
+    from conformance.inspection.select import Selection
+    from conformance.inspection.source import Source
+    from conformance.inspection.views import Lines, View
+    from conformance.inspection.work import Work
 
 _LINKS = {"radio": Link.RADIO, "sss": Link.SSS, "cpu": Link.CPU}
 _PARTIES = {"sss": SSS_ID, "faa": FAA_ID}
 _FILES = ("svg", "html", "write")
 """Options that name a file to write."""
 _VERDICTS = {"ALLOWED": Verdict.PASS, "NOT_ALLOWED": Verdict.FAIL, "UNKNOWN": Verdict.INCONCLUSIVE}
-_TICK = 5_000
-"""Frames between two reports of progress."""
 
 _EPILOG = """FILE is a pcap or pcapng file of link type USER0, also gzip'd, or - for standard input. Sessions are
 decrypted with the secrets in the file and those of --decrypt. Filters choose what is shown; sessions are tracked over
@@ -109,82 +101,30 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.set_defaults(run=run)
 
 
-@dataclass(slots=True)
-class _Work:
-    """One call: what is read, what is shown, and where."""
-
-    name: str
-    """The file, for messages."""
-    source: Source
-    selection: Selection
-    views: list[View]
-    shown: int = 0
-    stopped: bool = False
-    """Whether the rest of the file was not read, since no frame of it is shown."""
-    size: int = 0
-    """Bytes of the file, to tell the progress; 0 if it is not told."""
-    _ticks: int = 0
-
-    def read(self) -> None:
-        """Read and show everything. Raises OSError."""
-        fits, everything = self.selection.fits, self.selection.everything
-        for entry in self.source.entries():
-            if isinstance(entry, SeenFrame):
-                if everything or fits(entry):
-                    self.shown += 1
-                    for view in self.views:
-                        view.frame(entry)
-                elif self.selection.past(entry.captured.number):
-                    self.stopped = True
-                    break
-                if self.size:
-                    self._progress(entry.captured.offset)
-            elif isinstance(entry, Problem) and not entry.fatal:
-                for view in self.views:
-                    view.problem(entry)
-        if self._ticks:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-        if self.source.fatal is None:
-            for view in self.views:
-                view.end()
-
-    def read_with(self, processes: int) -> None:
-        """The same for a table of everything, by several processes. Raises OSError."""
-        from conformance.inspection import parallel
-
-        (view,) = self.views
-        assert isinstance(view, TableView)
-        parallel.show(self.source, view, processes)
-        self.shown = self.source.frames
-
-    def _progress(self, offset: int) -> None:
-        self._ticks += 1
-        if self._ticks % _TICK == 0:
-            print(f"\r{100 * offset // self.size:>3} %", end="", file=sys.stderr, flush=True)
-
-
 def run(args: argparse.Namespace) -> int:
     """Run the command. Raises UsageError."""
+    from conformance.inspection.source import Source
+    from conformance.inspection.views import Lines
+    from conformance.inspection.words import Clock
+    from conformance.inspection.work import Work
+
     selection = _selection(args)
     _check(args)
     file, size, live = _open(args.file)
     keys = _keys(args)
     judgement = None
     if args.judge:
-        from conformance.inspection import judging  # late: so is all that only some calls need
+        from conformance.inspection import judging
 
         if not isinstance(file, Path):
             file = judging.twice(file)
         judgement = judging.judge(file, keys, profile=args.profile, lossless=args.lossless)
     source, out = Source(file, keys, Clock(), watch=args.judge or args.monitors), Lines(live=live)
-    work = _Work(args.file, source, selection, _views(args, out, source, judgement))
+    work = Work(args.file, source, selection, _views(args, out, source, judgement))
     if sys.stderr.isatty() and not sys.stdout.isatty():
         work.size = size
     try:
-        if (processes := _processes(work, size)) > 1:
-            work.read_with(processes)
-        else:
-            work.read()
+        work.read()
     finally:
         out.flush()
     if work.source.fatal is not None:
@@ -194,17 +134,7 @@ def run(args: argparse.Namespace) -> int:
     return _code(work, judgement)
 
 
-def _processes(work: _Work, size: int) -> int:
-    """How many to read with: several for a plain table of a large file."""
-    plain = len(work.views) == 1 and isinstance(work.views[0], TableView) and work.views[0].fields is None
-    if not plain or not work.selection.everything or work.source.watch or not isinstance(work.source.file, Path):
-        return 1
-    from conformance.inspection import parallel
-
-    return parallel.cores() if size >= parallel.SMALLEST and stat.S_ISREG(work.source.file.stat().st_mode) else 1
-
-
-def _code(work: _Work, judgement: Judgement | None) -> int:
+def _code(work: Work, judgement: Judgement | None) -> int:
     """The exit code, and the reason for one that the output does not tell."""
     frames = work.source.frames
     if not frames and (problem := work.source.first_problem):
@@ -263,6 +193,8 @@ def _open(name: str) -> tuple[Path | BinaryIO, int, bool]:
 
 def _keys(args: argparse.Namespace) -> Keys:
     """The secrets that were named. Raises UsageError."""
+    from conformance.inspection.keys import Keys
+
     keys = Keys()
     for path in args.decrypt or ():
         if not path.exists():
@@ -278,6 +210,8 @@ def _keys(args: argparse.Namespace) -> Keys:
 
 
 def _selection(args: argparse.Namespace) -> Selection:
+    from conformance.inspection.select import Selection
+
     frames = None
     if args.frame is not None:
         frames = (args.frame, args.frame)
@@ -314,11 +248,16 @@ def parse_device(text: str) -> int:
 
 def _views(args: argparse.Namespace, out: Lines, source: Source, judgement: Judgement | None) -> list[View]:
     """What the frames go to: at most one view on stdout, which comes first, and files."""
+    from conformance.inspection.files import CopyView, PictureView
+    from conformance.inspection.ladder import LadderBuilder
+    from conformance.inspection.stats import Statistics
+    from conformance.inspection.views import JsonView, LadderView, StatsView, TableView
+
     style, clock = Style.of(sys.stdout), source.clock
     verdicts = judgement.verdicts if judgement else []
     fields, wrong = None, {}
     if args.full or args.frame is not None:
-        from conformance.inspection.full import all_fields  # late: Scapy takes its time
+        from conformance.inspection.full import all_fields
 
         fields = all_fields
     if verdicts:
@@ -365,8 +304,11 @@ def _command(args: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-def _end(work: _Work, args: argparse.Namespace, out: Lines, judgement: Judgement | None) -> None:
+def _end(work: Work, args: argparse.Namespace, out: Lines, judgement: Judgement | None) -> None:
     """Write what is known at the end."""
+    from conformance.inspection.views import JsonView
+    from conformance.inspection.words import counted
+
     source, views = work.source, work.views
     view = views[0] if views and isinstance(views[0], JsonView) else None
     if judgement is not None:
@@ -390,9 +332,9 @@ def _end(work: _Work, args: argparse.Namespace, out: Lines, judgement: Judgement
             for alarm in source.alarms:
                 view.object(alarm_document(alarm))
     if view is not None:
-        view.object(_summary_document(work, view.statistics))
+        view.object(work.document(view.statistics))
     elif not args.stats:
-        out.write(_summary(work))
+        out.write(work.summary())
     for name in _FILES:
         if path := getattr(args, name):
             (complain if args.json else out.write)(f"written: {path}")
@@ -407,32 +349,6 @@ def _end(work: _Work, args: argparse.Namespace, out: Lines, judgement: Judgement
             if count > 1
             else f"the secret in {name} belongs to no session in {work.name}"
         )
-
-
-def _summary(work: _Work) -> str:
-    source = work.source
-    parts = [counted(source.frames, "frame") + (" read" if work.stopped else "")]
-    if work.shown != source.frames:
-        parts.append(f"{work.shown:,} shown")
-    parts.append(f"{counted(source.sessions, 'session')}, {source.decrypted:,} decrypted")
-    if source.problems:
-        parts.append(counted(source.problems, "problem"))
-    return "; ".join(parts)
-
-
-def _summary_document(work: _Work, statistics: Statistics) -> dict[str, object]:
-    source = work.source
-    return {
-        "kind": "summary",
-        "file": work.name,
-        "frames": source.frames,
-        "shown": work.shown,
-        "sessions": source.sessions,
-        "decrypted": source.decrypted,
-        "problems": source.problems,
-        "whole": not work.stopped,
-        "statistics": statistics.document(),
-    }
 
 
 def _unreadable(name: str, what: str) -> list[str]:
