@@ -60,7 +60,7 @@ class Exact(Packet):
     fields_desc = []
 
     def _raw_packet_cache_field_value(self, fld: Any, val: Any, copy: bool = False) -> Any:
-        # What tells whether a field was altered since. Scapy looks one level into the packets of a list; ours nest
+        # What tells whether a field was altered since. Scapy looks one level into the layers of a list; ours nest
         # deeper. Their bytes tell.
         if fld.holds_packets and val is not None:
             return [raw(item) for item in val]
@@ -68,10 +68,10 @@ class Exact(Packet):
 
 
 class PacketsField(PacketListField):
-    """A list of packets that takes all of its bytes, in one go; it never fails and it has no limit of Scapy's.
+    """A list of layers that takes all of its bytes in one go, without Scapy's limit of 100.
 
-    `split` gets the packet that holds the field and the bytes, and must raise nothing but ValueError.
-    Values may be given as packets, as bytes (which become Opaque), or as a list of these.
+    `split` gets the layer that holds the field and the bytes, and must raise nothing but ValueError.
+    Values may be given as layers, as bytes (which become Opaque), or as a list of these.
     """
 
     __slots__ = ["split"]

@@ -298,4 +298,4 @@ def dissect_message(msg_type: int, body: bytes) -> Packet:
     if not classes or (msg_type == 12 and body[:1] != bytes([_NAMED_CURVE])):
         return Opaque(load=body)
     found = [dissect_exactly(cls, body) for cls in classes]
-    return next((packet for packet in found if isinstance(packet, Body)), found[0])
+    return next((layer for layer in found if isinstance(layer, Body)), found[0])
