@@ -221,7 +221,6 @@ SURE_SESSION = Condition(
     "certainly of this session", lambda s, _: s.complete or s.protection is Protection.OPENED, ("protection",)
 )
 """Where a hello is missing in the capture, what follows it can pass for part of the session before."""
-SAME_PARTY = same("by")
 OTHER_PARTY = differs("by")
 NEW = has("again", False)
 FRESH = Condition("no replay", lambda s, _: s.own or s.facts.get("again") is False, ("again",))

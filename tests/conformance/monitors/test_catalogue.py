@@ -464,6 +464,234 @@ def test_a_monitor_tells_its_bug_from_the_nearest_honest_stream(pair: Pair) -> N
     assert watch(pair.honest, client=pair.client, selection=[pair.monitor]) == []
 
 
+HONEST = [
+    ("early-finished-accepted", "me", "me ccs; me finished 1/0; peer finished 0/5; me finished 1/1"),
+    ("early-finished-accepted", "peer", "peer ccs; peer finished 0/5; me ccs"),
+    ("early-finished-accepted", "peer", "peer finished 1/0; me ccs"),
+    ("early-finished-accepted", "peer", "peer finished 0/5; peer data 1/1"),
+    ("early-finished-accepted", "me", "me ccs; peer finished 0/5; peer finished 1/0; me data 1/1"),
+    ("wrong-finished-accepted", "me", "me ccs; peer finished 1/0 wrong=yes; me ccs; me finished 1/1"),
+    ("wrong-finished-accepted", "me", "peer finished 1/0 wrong=yes; peer finished 1/1 wrong=no; me data 1/1"),
+    ("ccs-twice", "me", "peer ccs 0/4; peer ccs 0/5"),
+    ("finished-resent-without-ccs", "me", "me finished 1/0; me finished 1/1 lossy"),
+    ("early-ccs-accepted", "peer", "peer ccs; peer ccs; me ccs"),
+    ("early-ccs-accepted", "peer", "peer ccs; peer client-key-exchange; peer ccs; me ccs"),
+    ("early-ccs-accepted", "peer", "peer ccs; peer client-key-exchange; peer finished 1/0"),
+    ("early-ccs-accepted", "peer", "me ccs; peer client-key-exchange; peer ccs"),
+    ("missing-certificate-verify-accepted", "peer", "peer certificate empty=yes; peer ccs; me ccs"),
+    (
+        "missing-certificate-verify-accepted",
+        "peer",
+        "peer certificate empty=no; peer ccs; peer certificate-verify; me ccs",
+    ),
+    ("missing-certificate-verify-accepted", "peer", "peer certificate empty=no; peer ccs; peer finished 1/0; me alert"),
+    ("missing-certificate-verify-accepted", "me", "me certificate empty=no; peer ccs gapless=no"),
+    ("unauthenticated-client-accepted", "peer", "peer ccs; peer finished 1/0; me alert fatal=yes"),
+    ("unauthenticated-client-accepted", "me", "me certificate empty=no; peer certificate empty=yes; peer finished 1/0"),
+    ("client-certificate-not-requested", "peer", "me server-hello-done gapless=no"),
+    ("unauthenticated-server-accepted", "me", "peer certificate empty=yes; peer certificate empty=no; me ccs"),
+    ("unauthenticated-server-accepted", "me", "peer certificate empty=yes; peer data 1/1"),
+    (
+        "missing-server-key-exchange-accepted",
+        "me",
+        "peer server-hello suite=0xC02C; peer server-hello-done; peer server-key-exchange; me client-key-exchange",
+    ),
+    (
+        "missing-server-key-exchange-accepted",
+        "me",
+        "peer server-hello suite=0xC02C; peer server-hello-done gapless=no; me client-key-exchange",
+    ),
+    (
+        "key-exchange-after-certificate-verify-accepted",
+        "peer",
+        "peer client-key-exchange seq=3; peer certificate-verify seq=4; me ccs",
+    ),
+    ("wrong-finished-accepted", "peer", "peer finished 1/0 wrong=yes; peer data 1/1; me alert fatal=yes"),
+    ("verify-request-record-sequence", "peer", "peer hello 0/3; me verify-request 0/0 t=1"),
+    ("verify-request-record-sequence", "peer", "peer hello 0/3; me verify-request 0/3; me verify-request 0/2"),
+    ("verify-request-record-sequence", "me", "me hello 0/3; peer verify-request 1/0 again=yes"),
+    ("verify-request-message-seq", "peer", "peer hello seq=0; peer hello-with-cookie seq=1; me verify-request seq=0"),
+    ("verify-request-message-seq", "peer", "peer hello seq=0; me verify-request seq=1 t=1"),
+    ("server-hello-record-sequence", "peer", "peer hello-with-cookie 0/1; me server-hello 0/2 again=yes"),
+    ("server-hello-record-sequence", "peer", "peer hello-with-cookie 0/1; me server-hello 0/2 t=1"),
+    (
+        "server-hello-record-sequence",
+        "peer",
+        "peer hello-with-cookie 0/1; peer hello-with-cookie 0/2; me server-hello 0/1",
+    ),
+    (
+        "server-hello-message-seq",
+        "peer",
+        "peer hello-with-cookie seq=1; peer hello-with-cookie seq=2; me server-hello seq=2",
+    ),
+    ("hello-message-seq", "me", "me hello 1/3 seq=6"),
+    ("no-cookie-exchange", "peer", "me server-hello 1/3 seq=0"),
+    (
+        "cookie-not-bound",
+        "peer",
+        "me verify-request to=peer cookie=a; other hello-with-cookie cookie=a; peer hello-with-cookie cookie=a; "
+        "me server-hello to=peer cookie=a",
+    ),
+    (
+        "cookie-not-bound",
+        "peer",
+        "me verify-request to=peer cookie=a; other hello-with-cookie cookie=a; me server-hello to=peer cookie=a",
+    ),
+    ("cookie-constant", "peer", "me verify-request to=peer cookie=a; me verify-request to=peer cookie=a"),
+    ("cookie-not-echoed", "peer", "peer hello-with-cookie cookie=b"),
+    (
+        "random-changed-after-verify-request",
+        "me",
+        "peer verify-request cookie=a; peer verify-request cookie=a client_random=two session=2; "
+        "me hello-with-cookie cookie=a client_random=two session=2",
+    ),
+    ("server-random-repeated", "peer", "me server-hello; me server-hello client_random=two session=2"),
+    ("record-number-reused", "me", "me record 1/1 mark=a; me record 1/1 mark=a"),
+    ("nonce-reused", "me", "me record 1/1 mark=a nonce=n; me record 1/1 mark=a nonce=n"),
+    ("record-sent-again-under-its-number", "me", "me record 0/1 mark=a; me record 0/1 mark=b"),
+    (
+        "record-sent-again-under-its-number",
+        "peer",
+        "me record 0/0 mark=a verify_request=yes; me record 0/0 mark=a verify_request=yes",
+    ),
+    ("record-number-falls", "me", "peer record 1/5; peer record 1/4"),
+    ("record-number-falls", "peer", "me record 0/5; me record 0/4 verify_request=yes"),
+    ("record-version", "me", "me record 0/5 version=0xFEFD opening=no"),
+    (
+        "message-seq-leaps",
+        "me",
+        "me certificate seq=2; me certificate-verify seq=3; me certificate seq=2; me certificate-verify seq=3",
+    ),
+    ("message-seq-leaps", "me", "peer certificate seq=2; peer certificate-verify seq=4"),
+    ("datagram-over-mtu", "me", "peer datagram size=1001"),
+    ("private-key-over-plain-rsa", "me", "sss data 1/1 ships_key=no suite_in_use=0x003D"),
+    ("renegotiation-answered", "peer", "peer hello 1/3; me server-hello 0/3 seq=1"),
+    ("renegotiation-answered", "peer", "peer hello 0/3; me server-hello 1/3 seq=1"),
+    ("data-in-the-clear", "me", "me finished 1/0; me data 0/6"),
+    ("data-in-the-clear", "me", "me data 1/1"),
+    ("data-in-the-clear-after-finished", "me", "me finished 0/5; me data 0/6"),
+    ("data-before-finished", "me", "me data 0/0"),
+    ("data-before-peers-finished", "me", "peer data 1/1; me data 0/5"),
+    ("plaintext-handshake-answered", "peer", "peer finished 1/0; peer client-key-exchange 0/7 again=yes; me ccs"),
+    ("plaintext-handshake-answered", "peer", "peer finished 1/0; peer finished 1/1; me ccs"),
+    ("plaintext-handshake-answered", "peer", "peer finished 1/0; peer client-key-exchange 0/7; me ccs t=1"),
+    ("plaintext-handshake-answered", "me", "me finished 1/0; peer certificate 0/7; me alert 1/1"),
+    ("plaintext-alert-obeyed", "peer", "peer finished 1/0; peer alert 1/1 fatal=no; me close 1/1"),
+    ("plaintext-alert-obeyed", "peer", "peer finished 1/0; peer alert 0/7 fatal=yes; me close 1/1 t=1"),
+    ("plaintext-alert-obeyed", "me", "me finished 1/0; peer alert 0/7 fatal=yes; me alert 0/8"),
+    ("alert-in-the-clear-after-finished", "me", "me finished 0/5; me alert 0/9"),
+    ("speaks-after-fatal-alert", "me", "me alert 0/5 fatal=no; me ccs"),
+    ("speaks-after-fatal-alert", "me", "me alert 0/5 fatal=yes; me ccs 0/6 frame=1"),
+    ("fatal-alert-ignored", "me", "peer alert 1/1 fatal=no; me data 1/1 t=2"),
+    ("fatal-alert-ignored", "me", "peer alert 1/1 fatal=yes; me data 1/1"),
+    ("fatal-alert-ignored", "me", "peer alert 1/1 fatal=yes; peer data 1/2 t=2"),
+    ("data-after-close", "me", "me close 1/5; me data 1/3"),
+    ("data-after-close", "me", "me close 0/2; me data 1/3"),
+    ("close-sent-twice", "me", "me close 1/2; me close 1/2"),
+    ("close-sent-twice", "me", "me close 0/9; me close 1/2"),
+    ("close-not-answered", "peer", "me finished 1/0; me close 1/1; peer close 1/2; peer datagram t=6 size=1"),
+    ("close-not-answered", "peer", "me finished 1/0; peer alert 1/1; peer close 1/2; peer datagram t=6 size=1"),
+    ("close-not-answered", "peer", "me finished 1/0; peer close 0/9; peer datagram t=6 size=1"),
+    ("close-not-answered", "me", "me finished 1/0; peer close 1/2; peer datagram t=6 size=1"),
+    ("close-not-answered", "peer", "me finished 1/0 lossy; peer close 1/2 lossy; peer datagram t=6 size=1"),
+    ("idle-session-not-closed", "me", "me finished 1/0; peer record 1/1; peer datagram t=67 size=1"),
+    ("idle-session-not-closed", "peer", "me finished 1/0; peer alert 1/1; peer datagram t=67 size=1"),
+    ("idle-session-not-closed", "peer", "me finished 1/0; me close 1/1 t=60; peer datagram t=127 size=1"),
+    (
+        "idle-session-not-closed",
+        "peer",
+        "me finished 1/0; peer record 1/1; me close 1/1 t=60; peer datagram t=127 size=1",
+    ),
+    ("idle-session-not-closed", "peer", "me finished 1/0; peer record 1/1; peer alert 1/2; peer datagram t=67 size=1"),
+    ("delivered-twice", "peer", "me deliver mark=a; me deliver mark=b"),
+    ("sent-differs", "peer", "me close 1/2 as_given=no"),
+    ("flight-3-resent-early", "me", "me hello-with-cookie; me hello-with-cookie t=7; me hello-with-cookie t=21"),
+    (
+        "flight-4-resent-early",
+        "peer",
+        "me server-hello; me server-hello t=7; peer hello-with-cookie t=8; me server-hello; me server-hello t=21",
+    ),
+    ("flight-5-resent-early", "me", "me ccs; peer server-hello t=1; me ccs; me ccs t=7; peer server-hello t=8; me ccs"),
+    ("flight-5-resent-early", "peer", "me ccs; me ccs t=1; me ccs t=2"),
+    (
+        "request-not-answered",
+        "me",
+        "me request to=sss; me answer to=sss; me request to=sss; me answer to=sss; peer datagram t=901 size=1",
+    ),
+    ("request-not-answered", "me", "me request to=sss; me boot; peer datagram t=901 size=1"),
+    ("request-not-answered", "me", "me request to=sss; me hello; peer datagram t=800 size=1"),
+    ("request-not-answered", "me", "me request to=sss; me hello to=sss; me hello to=sss t=7"),
+    ("request-not-answered", "me", "me request to=sss lossy; peer datagram t=901 size=1 lossy"),
+    ("answered-more-than-once", "me", "me request to=sss; me boot; me answer to=sss; me answer to=sss"),
+    ("answered-more-than-once", "me", "me request to=sss; me answer to=sss; me request to=sss; me answer to=sss"),
+    ("radio-answered-while-talking-to-sss", "me", "me hello; peer hello session=2; me verify-request session=2"),
+    ("overheard-hello-answered", "peer", "peer hello; me verify-request"),
+    ("overheard-hello-answered", "peer", "peer hello to=other; me verify-request to=other"),
+    ("overheard-hello-answered", "peer", "peer hello to=other; me verify-request t=1"),
+]
+"""More honest streams, each near to a bug by another way."""
+
+WRONG = [
+    ("early-ccs-accepted", "peer", "peer ccs; peer client-key-exchange; me finished 1/0"),
+    ("early-finished-accepted", "me", "peer finished 0/5; me data 1/1"),
+    ("wrong-finished-accepted", "me", "me ccs; peer finished 1/0 wrong=yes; me data 1/1"),
+    ("ccs-twice", "me", "me ccs 0/4 lossy; me ccs 0/5 frame=1 lossy"),
+    ("ccs-twice", "me", "me ccs 0/4; me ccs 1/1 lossy"),
+    ("missing-certificate-verify-accepted", "peer", "peer certificate empty=no; peer ccs lossy; me ccs lossy"),
+    ("unauthenticated-client-accepted", "peer", "peer certificate empty=yes; peer certificate empty=yes; me ccs lossy"),
+    (
+        "verify-request-record-sequence",
+        "peer",
+        "peer hello 0/3; me verify-request 0/3; peer hello 0/4; me verify-request 0/0",
+    ),
+    (
+        "server-hello-record-sequence",
+        "peer",
+        "peer hello-with-cookie 0/3; peer hello-with-cookie 0/3; me server-hello 0/0",
+    ),
+    ("message-seq-reused", "me", "me certificate seq=2; me client-key-exchange seq=2"),
+    ("message-seq-leaps", "me", "me certificate seq=2; me client-key-exchange seq=3; me finished seq=5"),
+    ("record-number-falls", "me", "me record 0/1; me record 0/5; me record 0/4"),
+    ("delivered-twice", "peer", "me deliver mark=a; me deliver mark=b; me deliver mark=b"),
+    ("idle-session-not-closed", "peer", "me finished 1/0; peer record 1/1; peer datagram t=67 size=1"),
+    ("idle-session-not-closed", "peer", "me finished 1/0; peer datagram t=67 size=1"),
+    ("flight-1-resent-early", "me", "me hello; me hello t=7; me hello t=21; me hello t=35"),
+    ("flight-1-resent-early", "me", "me hello; me hello t=7; me hello t=21; me hello t=49; me hello t=77"),
+    (
+        "flight-3-resent-early",
+        "me",
+        "me hello-with-cookie; peer verify-request; me hello-with-cookie; me hello-with-cookie t=1",
+    ),
+    ("flight-4-resent-early", "peer", "me server-hello; peer hello-with-cookie; me server-hello; me server-hello t=1"),
+    ("flight-5-resent-early", "me", "me ccs; peer server-hello; me ccs; me ccs t=7; me ccs t=14"),
+    ("request-not-answered", "me", "me request to=sss; peer datagram t=901 size=1"),
+    ("answered-more-than-once", "me", "me request to=sss; me request to=sss; " + "me answer to=sss; " * 3),
+    ("overheard-hello-answered", "peer", "other hello to=peer; peer hello to=other; me verify-request to=peer"),
+    ("overheard-hello-answered", "peer", "peer hello to=other; other hello; me verify-request to=peer"),
+]
+"""More streams with the bug, each by another way through the automaton."""
+
+
+@pytest.mark.parametrize(("monitor", "client", "stream"), HONEST)
+def test_an_honest_stream_is_silent(monitor: str, client: str, stream: str) -> None:
+    assert watch(stream, client=client, selection=[monitor]) == []
+
+
+@pytest.mark.parametrize(("monitor", "client", "stream"), WRONG)
+def test_a_wrong_stream_is_told(monitor: str, client: str, stream: str) -> None:
+    assert [a.monitor for a in watch(stream, client=client, selection=[monitor])] == [monitor]
+
+
+ABSENCE = [p for p in PAIRS if Need.ALL in CATALOGUE[p.monitor].needs]
+
+
+@pytest.mark.parametrize("pair", ABSENCE, ids=[f"{n}-{p.monitor}" for n, p in enumerate(ABSENCE)])
+def test_what_needs_all_frames_is_silent_without_them(pair: Pair) -> None:
+    monitors = Monitors([pair.monitor])
+    for sign in signs(pair.bug, client=pair.client):
+        assert monitors.take(sign._replace(complete=False)) == []
+
+
 def test_every_monitor_has_a_pair() -> None:
     assert {p.monitor for p in PAIRS} == set(CATALOGUE)
     assert len(CATALOGUE) >= 25
