@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 
 from conformance.capture import CapturedFrame
 from conformance.faults import Traffic
+from conformance.sessions.assembly import MAX_BYTES, MAX_PIECES
+from conformance.sessions.attribution import MAX_SESSIONS
 from conformance.sessions.secrets import Secrets
 from conformance.sessions.seen import Protection, SeenFragment, SeenFrame, SeenRecord
+from conformance.sessions.session import MAX_REMEMBERED
 from conformance.sessions.track import Tracker
 from conformance.wire.frames import Frame
 from conformance.wire.handshake import Fragment, HandshakeType, parse_fragments
@@ -433,22 +436,25 @@ def test_memory_is_bounded() -> None:
     """200,000 hostile frames: new sessions of new pairs, huge messages, tiny pieces, every record number."""
     tracker = Tracker(secrets(made(PAIR)))
     body = bytearray(hello())
+    piece = Fragment(HandshakeType.CLIENT_HELLO, len(body), 0, 0, bytes(body)).encode()
     for n in range(200_000):
-        body[2:6] = (n // 4).to_bytes(4, "big")
+        number = (n // 4).to_bytes(4, "big")
         match n % 4:
             case 0:
-                piece = Fragment(HandshakeType.CLIENT_HELLO, len(body), 0, 0, bytes(body))
+                content = piece[:14] + number + piece[18:]
             case 1:
-                piece = Fragment(HandshakeType.CERTIFICATE, 60_000, 1 + n % 40, n % 50_000, b"x")
+                content = b"\x0b\0\xea\x60\0%c\0%b\0\0\1x" % (1 + n % 40, (n % 50_000).to_bytes(2, "big"))
             case 2:
-                piece = Fragment(HandshakeType.HELLO_VERIFY_REQUEST, 4, 0, 0, n.to_bytes(4, "big"))
+                content = b"\3\0\0\4\0\0\0\0\0\0\0\4" + number
             case _:
-                piece = Fragment(HandshakeType.SERVER_HELLO, 0xFFFFFF, n % 0x10000, n, b"y" * 30)
-        record = Record(ContentType.HANDSHAKE, 0xFEFD, 0, n, piece.encode())
+                content = b"\2\xff\xff\xff%b\0%b\0\0\x1e" % (number[2:], number[2:]) + b"y" * 30
+        record = b"\x16\xfe\xfd\0\0\0\0%b%b%b" % (n.to_bytes(4, "big"), len(content).to_bytes(2, "big"), content)
         target, source = (10, 3 + n // 8 % 2000) if n % 8 < 4 else (11, 12)
-        tracker.feed(CapturedFrame(0, Link.RADIO, True, 10, Frame(target, source, record.encode()).encode()))
-    assert len(tracker.sessions) == 512
-    assert tracker.held <= 512 * 2 * (65_536 + 512 + 256)
+        ids = b"".join(k.to_bytes(2, "little") for k in (target, source, len(record)))
+        frame = b"SC" + ids + record
+        tracker.feed(CapturedFrame(0, Link.RADIO, True, 10, frame))
+    assert len(tracker.sessions) == MAX_SESSIONS
+    assert 1_000_000 < tracker.held <= MAX_SESSIONS * 2 * (MAX_BYTES + MAX_PIECES + MAX_REMEMBERED)
 
 
 @st.composite
