@@ -6,10 +6,14 @@ from dataclasses import replace
 
 import pytest
 from capture_kinds import made
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from conformance.inspection.words import Clock, counted, ends, label, notes, numbers, seconds
+from conformance.inspection.words import Clock, counted, ends, hello_cookie, label, notes, numbers, seconds
 from conformance.sessions.seen import SeenFrame
 from conformance.wire.describe import describe
+from conformance.wire.handshake import ClientHello, Fragment, HandshakeType, Message, parse_fragments, parse_message
+from conformance.wire.records import ContentType, Malformed, Record, parse_datagram
 from conformance.wire.secrets import KeyLog
 from model.alphabet import Link
 
@@ -34,6 +38,45 @@ def test_opened_as_describe_says(explained, kind: str) -> None:
         keys = log.keys(session.client_random, session.server_random, session.suite)
         assert label(seen) == describe(seen.frame.payload, keys)
         assert "sealed" not in label(seen)
+
+
+HELLOS = [
+    (message.type, message.body)
+    for kind in ("register", "rare")
+    for message in (
+        parse_fragments(record.fragment)[0]
+        for frame in made(kind).frames
+        for record in parse_datagram(frame.frame[8:])
+        if isinstance(record, Record) and record.content_type is ContentType.HANDSHAKE and not record.epoch
+    )
+    if isinstance(message, Fragment) and message.type in (HandshakeType.CLIENT_HELLO, HandshakeType.SERVER_HELLO)
+]
+
+
+def agrees(kind: HandshakeType, body: bytes) -> bool | None:
+    """What the quick look says, which must be what the judge's parser says."""
+    quick = hello_cookie(body, kind is HandshakeType.CLIENT_HELLO)
+    parsed = parse_message(Message(kind, 0, body))
+    if quick is not None:
+        assert not isinstance(parsed, Malformed)
+        assert quick is (isinstance(parsed, ClientHello) and bool(parsed.cookie))
+    return quick
+
+
+def test_a_quick_look_at_a_hello() -> None:
+    assert {agrees(*hello) for hello in HELLOS} == {True, False}  # none had to be parsed
+
+
+@settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(HELLOS), st.data())
+def test_a_quick_look_at_a_damaged_hello(hello: tuple[HandshakeType, bytes], data: st.DataObject) -> None:
+    kind, body = hello
+    damaged = bytearray(body)
+    for _ in range(data.draw(st.integers(1, 3))):
+        if damaged:
+            damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    agrees(kind, bytes(damaged[: data.draw(st.integers(0, len(damaged)))]))
+    agrees(kind, bytes(damaged))
 
 
 def test_data_of_a_padding_suite_has_no_size_until_it_is_opened(explained) -> None:
