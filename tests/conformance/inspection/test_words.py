@@ -67,6 +67,22 @@ def test_a_quick_look_at_a_hello() -> None:
     assert {agrees(*hello) for hello in HELLOS} == {True, False}  # none had to be parsed
 
 
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"\x21" + bytes(33) + b"\0\0\2\xc0\x2b\1\0",  # a session id of 33 bytes
+        b"\0\0\0\3\xc0\x2b\0\1\0",  # suites of an odd size
+        b"\0\0\0\0\1\0",  # no suite
+        b"\0\0\0\2\xc0\x2b\0",  # no compression method
+        b"\0\0\0\2\xc0\x2b\1\0\0\x08\0\x17\0\0\0\x17\0\0",  # an extension twice
+        b"\0\0\0\2\xc0\x2b\1\0\0\x04\0\x17\0\1",  # an extension that goes beyond the end
+        b"\0\0\0\2\xc0\x2b\1\0\0\x04\0\x17\0\0!",  # a byte too many
+    ],
+)
+def test_a_quick_look_leaves_what_is_malformed(rest: bytes) -> None:
+    assert agrees(HandshakeType.CLIENT_HELLO, b"\xfe\xfd" + bytes(32) + rest) is None
+
+
 @settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(HELLOS), st.data())
 def test_a_quick_look_at_a_damaged_hello(hello: tuple[HandshakeType, bytes], data: st.DataObject) -> None:
