@@ -264,7 +264,8 @@ def _client_hello(state: State, layer: Packet, message: Message, seq: int, now: 
     state.transcript[:] = whole(message.type, message.message_seq, message.body)
     messages.follow_hello(state, layer)
     state.next_seq = message.message_seq
-    state.records[0] = seq  # of the answer, too (RFC 6347, section 4.2.1)
+    # The answer takes the hello's number (RFC 6347, section 4.2.1), unless a script has used that up already.
+    state.records[0] = max(state.records.get(0, 0), seq)
     if state.script.steps:
         return
     if not messages.has_cookie(state, layer):

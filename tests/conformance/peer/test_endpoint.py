@@ -94,6 +94,11 @@ class TestWithEachOther:
         assert [r.seq for r in wire.records(False)[:3]] == [0, 9, 10]
         assert [f.message_seq for f in wire.fragments(False)] == [0, 1, 2, 3, 4, 5]
 
+    def test_no_record_number_is_used_twice(self) -> None:
+        wire = shake(client(), server(edited("hello-verify-request", repeat=3)))
+        assert wire.client.established
+        assert [(r.epoch, r.seq) for r in wire.records(False)][:5] == [(0, n) for n in range(5)]
+
     def test_same_seed_same_bytes(self) -> None:
         def run() -> list[bytes]:
             return [d for _, _, d in shake(client(), server()).datagrams]
