@@ -129,6 +129,7 @@ ORDER = (
         source="CVE-2022-29222 (Pion DTLS); dtls-fuzzer on JSSE (USENIX Security 2020)",
         key=HANDSHAKE_KEY,
         rules=(
+            rule(START, Kind.CERTIFICATE_VERIFY, "proved", CLIENT_DID),
             rule(START, Kind.CERTIFICATE, "named", CLIENT_DID, has("empty", False)),
             rule("named", Kind.CERTIFICATE_VERIFY, "proved", CLIENT_DID),
             rule("named", Kind.CCS, "unproved", CLIENT_DID, GAPLESS),
@@ -197,6 +198,7 @@ ORDER = (
         key=HANDSHAKE_KEY,
         rules=(
             rule(START, Kind.SERVER_HELLO, "ephemeral", SERVER_DID, among("suite", EPHEMERAL, "of ephemeral keys")),
+            rule(START, Kind.SERVER_KEY_EXCHANGE, "signed", SERVER_DID),
             rule("ephemeral", Kind.SERVER_KEY_EXCHANGE, "signed", SERVER_DID),
             rule("ephemeral", Kind.SERVER_HELLO_DONE, "unsigned", SERVER_DID, GAPLESS),
             rule("unsigned", Kind.SERVER_KEY_EXCHANGE, "signed", SERVER_DID),

@@ -465,6 +465,16 @@ def test_a_monitor_tells_its_bug_from_the_nearest_honest_stream(pair: Pair) -> N
 
 
 HONEST = [
+    (
+        "missing-certificate-verify-accepted",
+        "peer",
+        "peer certificate-verify; peer certificate empty=no; peer ccs; me ccs",
+    ),
+    (
+        "missing-server-key-exchange-accepted",
+        "me",
+        "peer server-key-exchange; peer server-hello suite=0xC02C; peer server-hello-done; me client-key-exchange",
+    ),
     ("early-finished-accepted", "me", "me ccs; me finished 1/0; peer finished 0/5; me finished 1/1"),
     ("early-finished-accepted", "peer", "peer ccs; peer finished 0/5; me ccs"),
     ("early-finished-accepted", "peer", "peer finished 1/0; me ccs"),
