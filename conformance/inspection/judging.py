@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from conformance.capture import CapturedFrame, Context, KeyLogText, read_capture
 from conformance.inspection.keys import Keys
 from conformance.onlooker import DeviceVerdict, Standing, judge_capture
+from model.profile import PROFILES
 
 
 @dataclass(slots=True)
@@ -68,9 +69,10 @@ def judge(file: Path | BinaryIO, keys: Keys, *, profile: str | None, lossless: b
             elif isinstance(entry, KeyLogText):
                 _note(keys, entry)
 
-    judgement.verdicts = judge_capture(
-        frames(), keys.key_log, keys.context(context), profile=profile, lossless=lossless
-    )
+    facts = keys.context(context)
+    if facts is not None and facts.profile not in PROFILES:
+        facts = replace(facts, profile=Context().profile)  # a damaged comment
+    judgement.verdicts = judge_capture(frames(), keys.key_log, facts, profile=profile, lossless=lossless)
     if not isinstance(file, Path):
         file.seek(0)
     return judgement

@@ -156,7 +156,7 @@ def text_ladder(ladder: Ladder, *, width: int = 100, mark: int | None = None, as
     labels = [", ".join((rung.label, *rung.tags)) for rung in ladder.rungs]
     if _TEXT_TIME + gap * len(names) + max(map(len, labels), default=0) > width:
         names = [name.removeprefix("SED ") for name in names]
-        gap = max(6, *(len(name) + 1 for name in names))
+        gap = max([6, *(len(name) + 1 for name in names)])
     head = "time (s)".rjust(11) + "  " + "".join(name[: gap - 1].center(gap) for name in names)
     lines = [head.rstrip()[:width]]
     for rung, label in zip(ladder.rungs, labels, strict=True):
@@ -197,7 +197,7 @@ def svg_ladder(ladder: Ladder, *, mark: int | None = None, title: str = "Ladder"
     arrow takes several lines.
     """
     gap = _gap(ladder)
-    width = _TIME + 2 * _MARGIN + gap * (len(ladder.lanes) - 1)
+    width = _TIME + 2 * _MARGIN + gap * max(0, len(ladder.lanes) - 1)
     labels = [_label(rung, gap) for rung in ladder.rungs]
     heights = [_ROW + _LINE * len(label) for label in labels]
     bottom = _HEAD + sum(heights) + 8

@@ -251,6 +251,12 @@ def test_what_no_rule_allows_is_named_where_it_is(scewl, wrong: Path) -> None:
     assert any(line.startswith("▸") and "13 close_notify" in line for line in marked)
 
 
+def test_a_profile_that_does_not_exist_is_a_damaged_comment(scewl, capture, tmp_path: Path) -> None:
+    path = capture("register")
+    path.write_bytes(path.read_bytes().replace(b'"hardened"', b'"hardoned"'))
+    assert scewl("inspect", path, "--judge").code == 0
+
+
 def test_judging_reads_standard_input_too(wrong: Path) -> None:
     with wrong.open("rb") as file:
         done = subprocess.run([*PROGRAM, "-", "--judge"], stdin=file, capture_output=True, timeout=60, check=False)

@@ -92,6 +92,12 @@ def test_what_is_too_much_is_left_out_and_said(explained) -> None:
     assert len(builder.ladder().lanes) == MOST_LANES and builder.left_out == 40 - (MOST_LANES - 1)
 
 
+def test_nothing_to_draw() -> None:
+    assert built([]).text(width=80, ascii_only=True) == ["   time (s)"]
+    root = ET.fromstring(built([]).svg("empty"))
+    assert int(root.get("width")) > 0 and not list(root.iter(f"{SVG}line"))
+
+
 def test_the_picture_stands_alone(explained) -> None:
     builder = built(explained("register"))
     builder.marked = frozenset({9})
