@@ -249,6 +249,12 @@ class TestRefusals:
         shake(client(replace(HONEST, certificate=certificate)), other)
         assert other.established
 
+    def test_a_finished_in_plaintext(self) -> None:
+        other = server()
+        shake(client(edited("finished", epoch=0)), other)
+        assert not other.established
+        assert "finished in epoch 0" in [e.what[0] for e in other.log]
+
     def test_messages_out_of_order(self) -> None:
         other = server()
         shake(client(edited("certificate-verify", omit=True)), other)
