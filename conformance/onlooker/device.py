@@ -437,7 +437,9 @@ class Watch:
             event = Event("cpu-request", (4, self.sed, 0)) if output.args[0] == SSS_ID else None
             event = event or Event("cpu-send", (output.args[0], 0))
             found = []
-            for c in self._idle(self._now):
+            given = f"the CPU gave {'a request' if output.args[0] == SSS_ID else 'a message'} for {output.args[0]}"
+            for idle in self._idle(self._now):
+                c = idle.assuming(f"{given} before frame {self._scene.number}", None, hidden=1)
                 for after in take(c, event, self._setting, self._scene.number):
                     for unyielding in (0, 1):
                         state = after.state._replace(unyielding=unyielding)
@@ -477,6 +479,16 @@ class Watch:
             states = tuple(dict.fromkeys(c.state.describe() for c in self.candidates))
             self._annotations.append(Annotation(number, tuple(self._rules), states if not self._accused else ()))
 
+    def _reason(self) -> str:
+        """Why a device is not accused."""
+        if self._terrain.aside:
+            return "Cannot be known, for frames may have been lost between the taps"
+        if self._reading.any_sealed:
+            return "Not allowed, unless records that could not be opened say otherwise"
+        if self._overflow:
+            return f"Not allowed, unless one of more than {MOST_CANDIDATES} possibilities explains it"
+        return "Not allowed, unless the capture lost frames"
+
     def verdict(self) -> DeviceVerdict:
         """What is to be said at the end of the capture. Call it once."""
         self._finish()
@@ -488,7 +500,7 @@ class Watch:
         if self._accused and doubt is not None:
             standing, text = Standing.NOT_ALLOWED, doubt.text
         elif doubt is not None:
-            standing, text = Standing.UNKNOWN, f"Not allowed, unless the capture lost frames: {doubt.text}"
+            standing, text = Standing.UNKNOWN, f"{self._reason()}: {doubt.text}"
         elif best is not None and lossy:
             standing = Standing.UNKNOWN
             text = f"Allowed if the capture lost {best.losses} frames, which nothing proves."

@@ -83,9 +83,10 @@ def _doubt(
     scene: Scene,
 ) -> Doubt:
     told = ", ".join(dict.fromkeys(f"{r.id} ({r.says})" for r in rules))
+    requirements = tuple(dict.fromkeys(ids)) or ("SES-1",)
     return Doubt(
-        f"{text} Rules: {told or 'none apply'}",
-        tuple(dict.fromkeys(ids)) or ("SES-1",),
+        f"{text} Requirements: {', '.join(requirements)}. Rules: {told or 'none apply'}",
+        requirements,
         tuple(dict.fromkeys(r.id for r in rules)),
         tuple(dict.fromkeys(frames)),
         time,

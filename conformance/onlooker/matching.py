@@ -114,8 +114,9 @@ def _certified(c: Candidate, came: Output, wanted: Output, terms: Terms) -> Cand
     shown, due = Ca(came.args[1]), Ca(wanted.args[1])
     if not terms.identified and shown is Ca.OTHER:
         return c
-    if shown is Ca.STALE and due is Ca.RUNTIME and (not terms.lossless or Link.SSS in terms.unseen):
-        return c  # the response that replaced it may not have been seen
+    told = terms.lossless and terms.identified and Link.SSS not in terms.unseen
+    if shown is Ca.STALE and due is Ca.RUNTIME and not told:
+        return c  # the response that replaced it may not have been seen, or not been opened
     if not {Link.SSS, Link.CPU} <= terms.unseen or c.state.mode == Mode.TALKING_TO_SSS:
         return None
     if shown not in (Ca.PROVISIONING, Ca.RUNTIME, Ca.STALE):
