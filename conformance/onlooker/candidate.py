@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import lru_cache
 
 from model.alphabet import Event, Link, Output
 from model.profile import Setting
 from model.rules import Rule
-from model.run import react
+from model.run import Reaction, react
 from model.state import State, Waiting
 
 MS = 1_000
@@ -119,6 +120,12 @@ class Candidate:
         )
 
 
+@lru_cache(maxsize=8_192)
+def _reactions(state: State, event: Event, setting: Setting) -> list[Reaction]:
+    """The rules are a function; most frames of a capture meet a state that met its like before."""
+    return react(state, event, setting)
+
+
 def take(candidate: Candidate, event: Event, setting: Setting, cause: int) -> list[Candidate]:
     """Every way to take an event now. A CPU frame behind one that waits, waits too (SES-5)."""
     if event.kind.startswith("cpu-") and candidate.state.waiting != Waiting.NONE:
@@ -137,7 +144,7 @@ def take(candidate: Candidate, event: Event, setting: Setting, cause: int) -> li
 
 def _after(candidate: Candidate, event: Event, setting: Setting, cause: int) -> list[Candidate]:
     ways = []
-    for r in react(candidate.state, event, setting):
+    for r in _reactions(candidate.state, event, setting):
         told = tuple(dict.fromkeys(i for rule in r.rules for i in rule.timer))
         rearmed = bool(told) or r.state.timer != candidate.state.timer
         due = tuple(Due(o, candidate.clock, candidate.content, r.rules, cause) for o in r.outputs)

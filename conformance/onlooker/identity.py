@@ -7,12 +7,36 @@ from dataclasses import dataclass, field
 from typing import Final, cast
 
 from conformance.abstraction import Identity
-from conformance.wire.certificates import Authorities
+from conformance.wire.certificates import Authorities, Seen
 from conformance.wire.records import ContentType, Record
 from conformance.wire.secrets import OVERHEAD, KeyLog, SessionKeys
 from model.alphabet import SSS_ID, Ca
 
 LABELS: Final = (Ca.PROVISIONING, Ca.RUNTIME)
+MOST_CERTIFICATES: Final = 256
+"""Certificates whose classification is remembered, by device."""
+
+
+class SeenAuthorities(Authorities):
+    """Authorities that remember which certificates they have looked at: most come again in every session."""
+
+    def __init__(self) -> None:
+        self._seen_before: dict[bytes, Seen] = {}
+        super().__init__({})
+
+    def add(self, label: str, der: bytes) -> None:
+        """Know one more."""
+        self._seen_before.clear()
+        super().add(label, der)
+
+    def classify(self, der: bytes) -> Seen:
+        """Look at one DER certificate."""
+        found = self._seen_before.get(der)
+        if found is None:
+            if len(self._seen_before) >= MOST_CERTIFICATES:
+                self._seen_before.clear()
+            found = self._seen_before[der] = super().classify(der)
+        return found
 
 
 @dataclass
@@ -27,7 +51,7 @@ class SeenIdentity(Identity):
     @classmethod
     def of(cls, me: int, authorities: Mapping[str, bytes], key: bytes) -> SeenIdentity:
         """From what a context says, if anything. An authority that does not parse counts as not told."""
-        identity = cls(me, Authorities({}), key)
+        identity = cls(me, SeenAuthorities(), key)
         for label in LABELS:
             if label.name in authorities:
                 identity.learn(label, authorities[label.name])

@@ -58,17 +58,17 @@ def test_without_a_context_it_is_allowed_or_unknown(name, scene):
 @pytest.mark.parametrize("links", [(Link.RADIO, Link.SSS), (Link.RADIO, Link.CPU), (Link.RADIO,), (Link.SSS, Link.CPU)])
 def test_missing_links_accuse_nobody(links, scene):
     known = 0
-    for name in PURPOSES:
+    for name in PURPOSES[::2]:
         for sed, verdict in whole(name, scene).only(*links).judge().items():
             assert verdict.standing is not Standing.NOT_ALLOWED, (name, verdict)
             known += sed == IUT and verdict.standing is Standing.ALLOWED
-    assert known >= 105, known
+    assert known >= 50, known
 
 
 @pytest.mark.parametrize("name", SAMPLE)
 def test_late_starts_accuse_nobody(name, scene):
     told = scene(name).unvouched()
-    for start in range(1, len(told.frames)):
+    for start in range(1, len(told.frames), 2):
         for context in (True, False):
             for verdict in replace(told, frames=told.frames[start:]).judge(context=context).values():
                 assert verdict.standing is not Standing.NOT_ALLOWED, (start, verdict)
@@ -77,7 +77,7 @@ def test_late_starts_accuse_nobody(name, scene):
 @pytest.mark.parametrize("name", SAMPLE)
 def test_a_lost_frame_accuses_nobody(name, scene):
     told = scene(name).unvouched()
-    for lost in range(len(told.frames)):
+    for lost in range(0, len(told.frames), 1 if name == SAMPLE[0] else 3):
         left = told.frames[:lost] + told.frames[lost + 1 :]
         for context in (True, False):
             for verdict in replace(told, frames=left).judge(context=context).values():
@@ -87,7 +87,7 @@ def test_a_lost_frame_accuses_nobody(name, scene):
 @pytest.mark.parametrize("name", SAMPLE)
 def test_many_lost_frames_accuse_nobody(name, scene):
     told = scene(name).unvouched()
-    for seed in range(12):
+    for seed in range(8):
         luck = random.Random(seed)
         left = tuple(f for f in told.frames if luck.random() > 0.15)
         for verdict in replace(told, frames=left).judge().values():
@@ -255,7 +255,7 @@ def test_any_frames_get_a_verdict(frames):
 
 
 @settings(
-    max_examples=60,
+    max_examples=25,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
