@@ -273,7 +273,8 @@ class Controller:
         idle, unproved = self.state is State.IDLE, self._is_unproved()
         glare = self._is_unanswered() and source < self.sed_id
         if not valid and (idle or unproved or glare):
-            self._serve(source, record, b"", now)
+            cookie = self._cookies.cookie(str(source).encode())
+            self._send(source, [records.hello_verify_request(record, hello, cookie)])  # SES-6: without any state
         elif valid and unproved and source == self._peer and hello.random == self._served_random:
             self._take_record(record, now)  # flight 3 again
         elif valid and idle:
@@ -290,22 +291,18 @@ class Controller:
             self._dropped["hello"] += 1
 
     def _serve(self, source: int, record: Record, random: bytes, now: int) -> bool:
-        """Feed a ClientHello to a fresh server; if it takes it, that server is the session from now on.
-
-        Without a `random` the cookie was not valid: at most a HelloVerifyRequest goes out, and nothing stays (SES-6).
-        """
+        """Feed a ClientHello with a valid cookie to a fresh server; if it takes it, that is the session from now on."""
         candidate = self._new_session(source, server=True)
         if candidate is None:
             return False
         happening = candidate.receive(record, now)
-        if random and happening.kind is Kind.NOTHING and candidate.outgoing:
+        if happening.kind is Kind.NOTHING and candidate.outgoing:
             self._leave()
             self._enter(candidate, source, State.RECEIVING_MESSAGE)
             self._served_random = random
             self._flush()
             return True
-        if random or happening.kind is Kind.VERIFY:  # refused with an alert, or asked for a cookie
-            self._send(source, candidate.outgoing)
+        self._send(source, candidate.outgoing)  # refused with an alert
         candidate.close()
         return False
 

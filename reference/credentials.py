@@ -154,9 +154,15 @@ class Peer:
                 flags |= c.BADCERT_FUTURE * (self.at < certificate.not_valid_before_utc)
             if leaf and common_name(certificate) != self.cn:
                 flags |= c.BADCERT_CN_MISMATCH
+            if leaf and not _is_p256(certificate.public_key()):
+                flags |= c.BADCERT_BAD_PK  # DTL-2
             if leaf and self.public_key is not None:
                 shown = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
                 flags |= c.BADCERT_OTHER * (not hmac.compare_digest(shown, self.public_key))
         except Exception:  # hostile DER: whatever the parser makes of it, the certificate is refused
             return c.BADCERT_OTHER
         return flags
+
+
+def _is_p256(key: object) -> bool:
+    return isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)

@@ -177,10 +177,10 @@ class Session:
         return record.epoch == 1 and c.tls.mbedtls_ssl_check_record(self._ssl, copy, len(record.raw)) == 0
 
     def _feed_handshake(self, record: records.Record) -> Happening:
-        if records.is_hello_verify_request(record):
-            if self._verified:
-                return NOTHING  # one in a session (section 4, pinned)
-            self._verified = True
+        if self._verified and records.is_hello_verify_request(record):
+            return NOTHING  # one in a session (section 4, pinned)
+        if records.has_weak_proof(record):
+            return self._fail()
         self._pending = record.raw
         happening = self._handshake()
         self._pending = None
@@ -202,7 +202,7 @@ class Session:
             return Happening(Kind.ALERTED)
         return self._fail(result)
 
-    def _fail(self, result: int) -> Happening:
+    def _fail(self, result: int = 0) -> Happening:
         self._timer = None
         if result != c.TIMEOUT and not self._alert_sent:
             c.tls.mbedtls_ssl_send_alert_message(self._ssl, c.ALERT_FATAL, c.ALERT_HANDSHAKE_FAILURE)
@@ -354,6 +354,7 @@ class Session:
     def _send(self, datagram: bytes) -> int:
         for record in records.split(datagram):
             self._alert_sent |= record.kind == records.ALERT
+            self._verified |= records.is_client_hello(record) and record.fragment[4:6] != b"\0\0"
             self.keys_sent |= self._server is None and record.kind == records.CHANGE_CIPHER_SPEC
         self.outgoing.append(datagram)
         return len(datagram)

@@ -48,6 +48,7 @@ BADCERT_EXPIRED = 0x01
 BADCERT_CN_MISMATCH = 0x04
 BADCERT_OTHER = 0x0100
 BADCERT_FUTURE = 0x0200
+BADCERT_BAD_PK = 0x8000
 
 ROOM = 4096
 """Bytes set aside for each opaque structure; `_check_room` makes sure that they are enough."""

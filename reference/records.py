@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 HEADER_SIZE = 13
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
-CLIENT_HELLO, HELLO_VERIFY_REQUEST = 1, 3
+CLIENT_HELLO, HELLO_VERIFY_REQUEST, CERTIFICATE_VERIFY = 1, 3, 15
+DTLS_1_0, DTLS_1_2 = 0xFEFF, 0xFEFD
 _HEADER = struct.Struct("!BHHHIH")
 _HANDSHAKE_HEADER_SIZE = 12
 
@@ -34,19 +35,20 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class ClientHello:
-    """The two fields of a plaintext ClientHello that decide what it may do."""
+    """The fields of a plaintext ClientHello that decide what it may do, and its number."""
 
+    message_seq: int
     random: bytes
     cookie: bytes
 
 
 def split(datagram: bytes) -> Iterator[Record]:
-    """The records of a datagram. What follows a record that does not fit is dropped (RFC 6347, 4.1.2.7)."""
+    """The records of a datagram. What follows one that does not fit or is no DTLS is dropped (RFC 6347, 4.1.2.7)."""
     at = 0
     while len(datagram) - at >= HEADER_SIZE:
-        kind, _, epoch, high, low, length = _HEADER.unpack_from(datagram, at)
+        kind, version, epoch, high, low, length = _HEADER.unpack_from(datagram, at)
         end = at + HEADER_SIZE + length
-        if end > len(datagram):
+        if end > len(datagram) or version not in (DTLS_1_0, DTLS_1_2):
             return
         yield Record(kind, epoch, high << 32 | low, datagram[at:end])
         at = end
@@ -62,6 +64,20 @@ def is_hello_verify_request(record: Record) -> bool:
     return record.kind == HANDSHAKE and record.epoch == 0 and record.fragment[:1] == bytes([HELLO_VERIFY_REQUEST])
 
 
+def has_weak_proof(record: Record) -> bool:
+    """Whether a plaintext record holds the beginning of a CertificateVerify with another hash than SHA-256 or SHA-384.
+
+    The library verifies any that it knows, SHA-1 among them (RFC 5246, section 7.4.8, wants one that was asked for).
+    """
+    body = record.fragment if record.kind == HANDSHAKE and record.epoch == 0 else b""
+    while len(body) >= _HANDSHAKE_HEADER_SIZE:
+        size = int.from_bytes(body[9:12], "big")
+        if body[0] == CERTIFICATE_VERIFY and not any(body[6:9]) and body[12:13] not in (b"", b"\4", b"\5"):
+            return True
+        body = body[_HANDSHAKE_HEADER_SIZE + size :]
+    return False
+
+
 def client_hello(record: Record) -> ClientHello | None:
     """The ClientHello in a plaintext record; None if there is none, only a part of one, or one that does not parse."""
     body = record.fragment
@@ -71,11 +87,40 @@ def client_hello(record: Record) -> ClientHello | None:
     hello = body[_HANDSHAKE_HEADER_SIZE:]
     if offset != 0 or size != length or length != len(hello):
         return None
-    # client_version 2, random 32, session_id <1>, cookie <1>
-    at = 2 + 32
-    if len(hello) <= at:
+    message_seq = int.from_bytes(body[4:6], "big")
+    if len(hello) < 2 + 32:  # client_version, random
         return None
-    at += 1 + hello[at]
-    if len(hello) <= at or len(hello) < at + 1 + hello[at]:
+    session_id, at = _vector(hello, 34, 1)
+    cookie, at = _vector(hello, at, 1)
+    suites, at = _vector(hello, at, 2)
+    compressions, at = _vector(hello, at, 1)
+    whole = at == len(hello) or _extensions_fit(hello[at:])
+    if session_id is None or len(session_id) > 32 or cookie is None or not suites or len(suites) % 2:
         return None
-    return ClientHello(hello[2:34], hello[at + 1 : at + 1 + hello[at]])
+    return ClientHello(message_seq, hello[2:34], cookie) if compressions and whole else None
+
+
+def _vector(data: bytes, at: int, width: int) -> tuple[bytes | None, int]:
+    """A vector behind its length field of `width` bytes, and where it ends; None if it does not fit."""
+    start = at + width
+    end = start + int.from_bytes(data[at:start], "big")
+    return (data[start:end], end) if start <= len(data) and end <= len(data) else (None, len(data) + 1)
+
+
+def _extensions_fit(data: bytes) -> bool:
+    """Whether a block of extensions fills these bytes exactly, and each fits into it."""
+    block, end = _vector(data, 0, 2)
+    if block is None or end != len(data):
+        return False
+    at = 0
+    while at < len(block):
+        at = _vector(block, at + 2, 2)[1]
+    return at == len(block)
+
+
+def hello_verify_request(record: Record, hello: ClientHello, cookie: bytes) -> bytes:
+    """The datagram that answers a ClientHello without state (RFC 6347, 4.2.1): its numbers, and DTLS 1.0."""
+    body = struct.pack("!HB", DTLS_1_0, len(cookie)) + cookie
+    size = len(body).to_bytes(3, "big")
+    message = bytes([HELLO_VERIFY_REQUEST]) + size + struct.pack("!H", hello.message_seq) + bytes(3) + size + body
+    return _HEADER.pack(HANDSHAKE, DTLS_1_2, 0, record.seq >> 32, record.seq & 0xFFFF_FFFF, len(message)) + message

@@ -54,7 +54,8 @@ def test_deployments_of_different_suites_do_not_talk() -> None:
     world.cpu(3, 4, b"message")
     world.run()
     assert world.messages(4) == []
-    assert {f.source for _, _, f in world.sent} == {3}, "nothing but a HelloVerifyRequest answers a first hello"
+    said = [f.payload[0] for _, _, f in world.sent if f.source == 4]
+    assert said == [22, 21], "nothing but a HelloVerifyRequest answers a first hello; the second one is refused"
     assert world.states() == ["IDLE", "IDLE"]
 
 
