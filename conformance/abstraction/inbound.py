@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from conformance.abstraction.conduct import (
+    acceptable,
+    acceptable_offer,
+    finished_fits,
+    flight_whole,
+    in_order,
+    usable,
+)
 from conformance.abstraction.memory import Hello, Memory
-from conformance.abstraction.proof import keys_proved, proves, public_key
+from conformance.abstraction.proof import public_key
 from conformance.abstraction.registration import judge_response
 from conformance.abstraction.session import Session
 from conformance.wire.handshake import (
     Assembler,
     Certificate,
-    CertificateVerify,
     ClientHello,
     Fragment,
     HandshakeType,
@@ -20,10 +27,13 @@ from conformance.wire.handshake import (
     parse_message,
 )
 from conformance.wire.records import ContentType, Malformed, Record, parse_alert, parse_datagram
-from model.alphabet import MTU, PLAINTEXT, SSS_ID, Event
+from conformance.wire.secrets import SessionKeys
+from model.alphabet import MTU, PLAINTEXT, SSS_ID, Ca, Event
 
 LAST_OF_FLIGHT = {HandshakeType.HELLO_VERIFY_REQUEST: 2, HandshakeType.SERVER_HELLO_DONE: 4}
 """The last unprotected message of a server's flight, and the flight."""
+CHANGE_CIPHER_SPEC = b"\1"
+"""Its content (RFC 5246, section 7.1)."""
 
 
 def datagram_events(memory: Memory, source: int, datagram: bytes) -> list[Event]:
@@ -45,7 +55,7 @@ def datagram_events(memory: Memory, source: int, datagram: bytes) -> list[Event]
             else:
                 events.extend(_plain(memory, source, record))
         else:
-            session = memory.sessions.get(source)
+            session = memory.sessions.get(source) if record.epoch == 1 else None
             events.extend(_sealed(memory, session, record) if session else [noise])
     return events
 
@@ -64,12 +74,18 @@ def _plain(memory: Memory, source: int, record: Record) -> list[Event]:
             session = memory.sessions.get(source)
             if session is None:
                 return [Event("noise", (source,))]
+            if record.fragment != CHANGE_CIPHER_SPEC:
+                return [Event("forged", (source,))]
             session.change_cipher_spec = True
             return _flight_end(session)
         case ContentType.ALERT:
             alert = parse_alert(record.fragment)
-            if not isinstance(alert, Malformed) and (alert.fatal or alert.close_notify):
+            if isinstance(alert, Malformed):
+                return [Event("forged", (source,))]
+            if alert.fatal or alert.close_notify:
                 return [Event("alert", (source, PLAINTEXT))]
+        case ContentType.APPLICATION_DATA:
+            return [Event("forged", (source,))]  # impermissible during a handshake (RFC 6347, section 4.1)
     return [Event("noise", (source,))]
 
 
@@ -114,36 +130,38 @@ def _client_hello(
     running = session is not None and not session.client and session.client_random == hello.random
     if running and session is not None and not session.fresh(record):
         return [Event("noise", (source,))]
+    if not acceptable_offer(hello, memory.identity.suite):
+        memory.refused.add(source)
+        return [Event("noise", (source,))]
     memory.hellos[source] = Hello(hello.random, message, record)
     return [Event("hello-cookie", (source, memory.handshake(hello.random)))]
 
 
 def _message(memory: Memory, session: Session, message: Message) -> list[Event]:
-    """A whole message of the peer's, in order."""
+    """A whole message of the peer's, in the order of the numbers."""
     body = parse_message(message)
-    if isinstance(body, Malformed):
-        return [Event("forged", (session.peer,))]
+    forged = [Event("forged", (session.peer,))]
+    if message.type is HandshakeType.HELLO_REQUEST:
+        return forged
+    if message.type is HandshakeType.HELLO_VERIFY_REQUEST:
+        return forged if isinstance(body, Malformed) else [Event("verify-request", (session.peer,))]
     before = bytes(session.transcript)
-    if message.type is not HandshakeType.HELLO_VERIFY_REQUEST:
-        session.transcript += message.encode()
+    session.transcript += message.encode()
     if isinstance(body, ServerHello):
         session.server_random, session.suite = body.random, body.suite
     if isinstance(body, Certificate):
-        ca, cn = memory.identity.peer_certificate(body.chain)
         session.peer_key = public_key(body.chain[0]) if body.chain else None
-        return [Event("certificate", (session.peer, ca, cn))]
-    if isinstance(body, CertificateVerify) and not proves(session.peer_key, body, before):
-        return [Event("forged", (session.peer,))]
-    if message.type is HandshakeType.SERVER_KEY_EXCHANGE and not keys_proved(
-        session.peer_key, session.client_random + session.server_random, message.body
-    ):
-        return [Event("forged", (session.peer,))]
-    match message.type:
-        case HandshakeType.HELLO_VERIFY_REQUEST:
-            return [Event("verify-request", (session.peer,))]
-        case HandshakeType.SERVER_HELLO_DONE:
-            return [Event("flight4", (session.peer,))]
-    return []
+    if session.of_profile and not (in_order(session, message.type) and acceptable(session, message, body, before)):
+        session.spoiled = True
+    if session.spoiled:
+        return forged
+    if isinstance(body, Certificate):
+        ca, cn = memory.identity.peer_certificate(body.chain)
+        good = not session.of_profile or usable(body, server=session.client)
+        return [Event("certificate", (session.peer, ca if good else Ca.OTHER, cn))]
+    if message.type is HandshakeType.SERVER_HELLO_DONE:
+        return [Event("flight4", (session.peer,))]
+    return [] if session.client else _flight_end(session)
 
 
 def _sealed(memory: Memory, session: Session, record: Record) -> list[Event]:
@@ -154,10 +172,13 @@ def _sealed(memory: Memory, session: Session, record: Record) -> list[Event]:
     match record.content_type:
         case ContentType.HANDSHAKE:
             if session.finished is None:
-                session.finished = record.seq
+                session.finished, session.finished_body = record.seq, plaintext
                 return _flight_end(session)
+            if isinstance(session.keys, SessionKeys) and plaintext[:1] != bytes([HandshakeType.FINISHED]):
+                session.asked_again = True
+                return _nothing(session, record)
             return [Event("repeat", (session.peer, 6 if session.client else 5, record.seq))]
-        case ContentType.APPLICATION_DATA:
+        case ContentType.APPLICATION_DATA if session.established:
             return _data(memory, session, record.seq, plaintext)
         case ContentType.ALERT:
             alert = parse_alert(plaintext)
@@ -166,6 +187,14 @@ def _sealed(memory: Memory, session: Session, record: Record) -> list[Event]:
                 return [Event("close", (session.peer, record.seq))]
             if not isinstance(alert, Malformed) and alert.fatal:
                 return [Event("alert", (session.peer, record.seq))]
+            return _nothing(session, record)
+    return [Event("noise", (session.peer,))]
+
+
+def _nothing(session: Session, record: Record) -> list[Event]:
+    """An authenticated record that brings nothing: it counts like empty data (section 5, pinned 2; SES-8)."""
+    if session.established:
+        return [Event("data", (session.peer, record.seq, 0))]
     return [Event("noise", (session.peer,))]
 
 
@@ -173,6 +202,11 @@ def _flight_end(session: Session) -> list[Event]:
     """Flight 5 or 6 is whole with ChangeCipherSpec and Finished, in whichever order their datagrams came."""
     if session.finished is None or not session.change_cipher_spec or session.established:
         return []
+    if session.of_profile and not session.client and not flight_whole(session):
+        return []
+    if session.spoiled or not finished_fits(session):
+        session.spoiled = True
+        return [Event("forged", (session.peer,))]
     session.established = True
     return [Event("flight6" if session.client else "flight5", (session.peer, session.finished))]
 

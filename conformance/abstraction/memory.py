@@ -31,6 +31,8 @@ class Memory:
     """Cookies that the IUT gave, by peer."""
     hellos: dict[int, Hello] = field(default_factory=dict)
     """The latest valid-cookie hello, by peer."""
+    refused: set[int] = field(default_factory=set)
+    """Who has just sent a hello with a valid cookie that nobody can agree to: it may be told so, and no more."""
     complete: dict[int, bytes] = field(default_factory=dict)
     """Plaintext of the latest message whose close_notify came, by peer."""
     asked: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from conformance.abstraction.conduct import offered_signatures
 from conformance.abstraction.memory import Memory
 from conformance.abstraction.session import Session
 from conformance.wire.handshake import (
@@ -18,7 +19,7 @@ from conformance.wire.handshake import (
     parse_fragments,
     parse_message,
 )
-from conformance.wire.records import ContentType, Malformed, Record, parse_alert, parse_datagram
+from conformance.wire.records import AlertCode, ContentType, Malformed, Record, parse_alert, parse_datagram
 from model.alphabet import MAX_RECORD, MTU, SSS_ID, Ca, Link, Output
 
 FLIGHT_4 = [
@@ -62,6 +63,7 @@ class Outbound:
 
     def end_of_step(self) -> list[Output]:
         """What is wrong with a step's output as a whole: flights that were begun and not ended."""
+        self.memory.refused.clear()
         unfinished = [Output("unknown", (Link.SSS if to == SSS_ID else Link.RADIO,)) for to in self._flights]
         self._flights.clear()
         for session in self.memory.sessions.values():
@@ -81,14 +83,19 @@ class Outbound:
                     return []
                 case ContentType.ALERT:
                     alert = parse_alert(record.fragment)
-                    return None if isinstance(alert, Malformed) or not alert.fatal else [Output("alert", (to,))]
+                    if isinstance(alert, Malformed) or not alert.fatal:
+                        return None
+                    if to in self.memory.refused:  # a hello that nobody can agree to leaves no session behind
+                        self.memory.refused.discard(to)
+                        return []
+                    return [Output("alert", (to,))]
             return None
         session = self.memory.sessions.get(to)
         if session is None or record.epoch != 1 or (1, record.seq) in session.sent_numbers:
             return None
         session.sent_numbers.add((1, record.seq))
         if record.content_type is ContentType.HANDSHAKE:
-            return self._finished(session)
+            return self._finished(session, record)
         return self._protected(session, record)
 
     def _handshake(self, to: int, record: Record) -> list[Output] | None:
@@ -124,9 +131,8 @@ class Outbound:
             self.memory.cookies.setdefault(to, set()).add(body.cookie)
             return [Output("verify-request", (to,))]
         session = self._server_session(to, body) if isinstance(body, ServerHello) else self.memory.sessions.get(to)
-        if session is not None and message.message_seq not in session.transcribed:
-            session.transcribed.add(message.message_seq)
-            session.transcript += message.encode()
+        if session is not None:
+            _transcribe(session, message.message_seq, message.encode())
         if isinstance(body, Certificate):
             sending.ca = self.memory.identity.own_certificate(body.chain)
         if message.type is HandshakeType.SERVER_HELLO_DONE:
@@ -138,13 +144,16 @@ class Outbound:
         self._flights.pop(to, None)
         session = self.memory.sessions.get(to)
         known = session is not None and session.client and session.client_random == hello.random
-        if hello.cookie:
-            return [Output("hello-cookie", (to,))] if known else None
-        if message.message_seq != 0:
+        if not known and (hello.cookie or message.message_seq):
             return None
-        if not known:
-            self.memory.sessions[to] = Session(to, True, hello.random, Assembler())
-        return [Output("hello", (to,))]
+        if session is None or not known:
+            session = self.memory.sessions[to] = Session(to, True, hello.random, Assembler())
+        if (hello, message.message_seq) != (session.offer, session.offer_seq):
+            session.offer, session.offer_seq = hello, message.message_seq
+            session.signatures = offered_signatures(hello)
+            session.transcript[:] = message.encode()
+        # A server's cookie may be empty (RFC 6347, section 4.2.1).
+        return [Output("hello-cookie" if hello.cookie or message.message_seq else "hello", (to,))]
 
     def _server_session(self, to: int, hello: ServerHello) -> Session | None:
         """A ServerHello that we have not seen begins a session for the latest valid-cookie hello of that peer."""
@@ -166,8 +175,10 @@ class Outbound:
         session.fresh(opening.record)
         return session
 
-    def _finished(self, session: Session) -> list[Output] | None:
+    def _finished(self, session: Session, record: Record) -> list[Output] | None:
         """A protected handshake record: the Finished that ends flight 5 or 6."""
+        if session.client:
+            session.own_finished = record
         sending = self._flights.pop(session.peer, None)
         if sending is None or not sending.change_cipher_spec:
             return None
@@ -186,6 +197,9 @@ class Outbound:
         alert = parse_alert(plaintext)
         if record.content_type is not ContentType.ALERT or isinstance(alert, Malformed):
             return None
+        if session.asked_again and (alert.fatal, alert.code) == (False, AlertCode.NO_RENEGOTIATION):
+            session.asked_again = False
+            return []
         if not alert.close_notify:
             return [Output("alert", (session.peer,))] if alert.fatal else None
         close = Output("close", (session.peer,))
@@ -211,3 +225,10 @@ class Outbound:
         session.sent.clear()
         session.sent_largest = 0
         return Output("data", (session.peer, len(sent), int(intact)))
+
+
+def _transcribe(session: Session, message_seq: int, message: bytes) -> None:
+    """The handshake's hash takes each message once, however often it is sent."""
+    if message_seq not in session.transcribed:
+        session.transcribed.add(message_seq)
+        session.transcript += message

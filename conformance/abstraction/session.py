@@ -8,9 +8,9 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from conformance.wire.certificates import Authorities
-from conformance.wire.handshake import Assembler
+from conformance.wire.handshake import Assembler, ClientHello
 from conformance.wire.records import Record
-from conformance.wire.secrets import KeyLog, SessionKeys
+from conformance.wire.secrets import SUITES, KeyLog, SessionKeys
 from model.alphabet import Ca
 
 WINDOW: Final = 64
@@ -28,6 +28,8 @@ class Identity:
     """DER SubjectPublicKeyInfo of the provisioned certificate."""
     runtime_key: bytes | None = None
     """The same of the latest runtime certificate."""
+    suite: int = 0
+    """The deployment's cipher suite (DTL-2); 0 if that is not known."""
 
     def peer_certificate(self, chain: tuple[bytes, ...]) -> tuple[Ca, int]:
         """Authority and SCEWL id of a peer's certificate; id 0 if its CN is no id."""
@@ -93,6 +95,21 @@ class Session:
     """The peer's ChangeCipherSpec came."""
     finished: int | None = None
     """Number of the peer's first authenticated Finished."""
+    finished_body: bytes = b""
+    """All that was in its record."""
+    own_finished: Record | None = None
+    """As a client: the record of the IUT's Finished."""
+    heard: int = 0
+    """How many plaintext messages of the peer's flight came, in their order."""
+    spoiled: bool = False
+    """The peer has said what no controller goes on after."""
+    asked_again: bool = False
+    """The peer has asked for another handshake, and has had no answer."""
+    offer: ClientHello | None = None
+    """As a client: the IUT's latest hello; `offer_seq` is its message_seq."""
+    offer_seq: int = -1
+    signatures: tuple[int, ...] = ()
+    """As a client: the signature algorithms that the IUT's hello names."""
     established: bool = False
     """The peer's flight 5 or 6 is whole."""
     collected: bytearray = field(default_factory=bytearray)
@@ -120,6 +137,12 @@ class Session:
         if self._keys is None:
             return None
         return self._keys.open(record, from_client=inbound != self.client)
+
+    @property
+    def of_profile(self) -> bool:
+        """Whether the cipher suite is one of the profile, as far as it is known: another one has other messages."""
+        offered = self.suite in SUITES or self.offer is None or self.suite not in self.offer.suites
+        return offered if self.client else self.suite in SUITES
 
     @property
     def keys(self) -> SessionKeys | None:
