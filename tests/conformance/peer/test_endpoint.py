@@ -94,6 +94,12 @@ class TestWithEachOther:
         assert [r.seq for r in wire.records(False)[:3]] == [0, 9, 10]
         assert [f.message_seq for f in wire.fragments(False)] == [0, 1, 2, 3, 4, 5]
 
+    @pytest.mark.parametrize(("wanted", "extensions"), [(True, {0xFF01, 11, 23}), (False, {0xFF01, 11})])
+    def test_the_server_agrees_to_what_is_offered(self, wanted: bool, extensions: set[int]) -> None:
+        wire = shake(client(replace(HONEST, extended_master_secret=wanted)), server())
+        assert set(wire.body(False, HandshakeType.SERVER_HELLO).extensions) == extensions
+        assert wire.client.established
+
     def test_no_record_number_is_used_twice(self) -> None:
         wire = shake(client(), server(edited("hello-verify-request", repeat=3)))
         assert wire.client.established
