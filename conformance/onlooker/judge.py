@@ -19,6 +19,8 @@ TOLERANCE_US = 500_000
 """How much a timer may be off in a capture with a real clock."""
 MOST_DEVICES = 256
 """Devices that are judged; a capture that names more of them is hostile or huge."""
+MOST_BOOTS = 256
+"""Power-ups of one device that are believed; a context that names more of them is hostile."""
 
 
 def judge_capture(
@@ -48,26 +50,30 @@ def judge_capture(
     def watch(sed: int, aside: bool) -> Watch | None:
         found = watches.get((sed, aside))
         if found is None and len(watches) < MOST_DEVICES:
-            boots = () if aside else tuple(facts.boots.get(sed, ()))
+            boots = () if aside else tuple(facts.boots.get(sed, ()))[:MOST_BOOTS]
             identity = SeenIdentity.of(sed, facts.authorities, facts.keys.get(sed, b""))
             reading = Reading(identity, keylog, complete=bool(boots))
             terrain = Terrain(boots, bool(boots) or lossless, tolerance_us, aside)
             found = watches[sed, aside] = Watch(sed, reading, Setting(sed, PROFILES[name]), terrain)
         return found
 
-    sss = 0
+    others: dict[int, str] = {}
     for number, captured in enumerate(frames, 1):
         number = captured.number or number
-        sss += captured.link is Link.SSS
+        if captured.link is Link.SSS:
+            others[SSS_ID] = "The SSS is not judged: the model's judge is for controllers."
+        if captured.sed < LOWEST_SED_ID:
+            others.setdefault(captured.sed, "Not judged: no controller has this id.")
+            continue
         if own := watch(captured.sed, False):
             own.feed(captured, number)
+        else:
+            others[captured.sed] = f"Not judged: the capture has more than {MOST_DEVICES} devices."
         peer = _peer(captured)
         if peer is not None and (other := watch(peer, True)):
             other.feed(replace(captured, sed=peer, towards=not captured.towards), number)
     verdicts = [w.verdict() for (sed, aside), w in watches.items() if not aside or (sed, False) not in watches]
-    if sss:
-        text = "The SSS is not judged: the model's judge is for controllers."
-        verdicts.append(DeviceVerdict(SSS_ID, Standing.UNKNOWN, text, links=(Link.SSS,)))
+    verdicts += [DeviceVerdict(sed, Standing.UNKNOWN, text) for sed, text in others.items()]
     return sorted(verdicts, key=lambda v: v.sed)
 
 

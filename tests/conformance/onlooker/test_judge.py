@@ -122,6 +122,20 @@ def test_every_device_is_listed_and_the_sss_is_not_judged(scene):
     assert list(scene("unregistered-16").judge()) == [IUT, 11]
 
 
+def test_what_is_no_controller_is_not_judged():
+    frames = [CapturedFrame(n, Link.RADIO, True, sed, b"") for n, sed in enumerate([0, 1, 2, *range(3, 300)])]
+    verdicts = judge_capture(frames, KeyLog())
+    assert [v.sed for v in verdicts] == list(range(300))
+    assert all(v.standing is Standing.UNKNOWN and "no controller" in v.text for v in verdicts[:3])
+    assert sum("more than 256 devices" in v.text for v in verdicts) == 297 - 256
+
+
+def test_many_power_ups_at_one_time_are_bounded(scene):
+    told = scene("unregistered-16")
+    often = replace(told, context=replace(told.context, boots={IUT: (0,) * 10_000}))
+    assert often.judge()[IUT].standing is Standing.ALLOWED
+
+
 def test_a_hidden_cpu_frame_is_an_assumption(scene):
     verdict = scene("unregistered-16").only(Link.RADIO).judge()[IUT]
     assert any("the CPU gave a message for 11 before frame" in a for a in verdict.assumptions), verdict.assumptions
