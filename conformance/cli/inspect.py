@@ -324,13 +324,14 @@ def _end(work: Work, args: argparse.Namespace, out: Lines, judgement: Judgement 
             else:
                 out.write("\n".join(["", *verdict_text(verdict, source.clock, known, style)]))
     if source.watch:
-        from conformance.inspection.results import alarm_document, alarms_text
+        from conformance.inspection.results import alarm_document, alarms_text, blind_documents
 
         if view is None:
             out.write("\n".join(["", *alarms_text(source, Style.of(sys.stdout)), ""]))
         else:
             for alarm in source.alarms:
                 view.object(alarm_document(alarm))
+            view.object({"kind": "blind", "monitors": blind_documents(source)})
     if view is not None:
         view.object(work.document(view.statistics))
     elif not args.stats:

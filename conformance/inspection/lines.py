@@ -1,7 +1,7 @@
 """JSON lines: one object for each frame and each problem as it is met, then one for each result, then the summary.
 
-The member `kind` tells them apart: `frame`, `problem`, `alarm`, `verdict`, `summary`. Times are microseconds as the
-file has them.
+The member `kind` tells them apart: `frame`, `problem`, `verdict`, `alarm`, `blind`, `summary`. Times are microseconds
+as the file has them.
 """
 
 from __future__ import annotations

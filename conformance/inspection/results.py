@@ -16,6 +16,8 @@ from conformance.report.requirements import Requirement, describe
 
 _MOST_ALARMS = 50
 """Alarms that the text shows; JSON has more."""
+_FEW = 3
+"""Possibilities and requirements that a line shows."""
 _MOST = 8
 """Possibilities and assumptions that the text shows; JSON has all."""
 
@@ -37,10 +39,18 @@ def remarks(verdicts: Sequence[DeviceVerdict]) -> dict[int, str]:
 def marks(verdicts: Sequence[DeviceVerdict]) -> dict[int, str]:
     """By frame number, what is wrong there: at the last of the frames where it shows."""
     return {
-        max(verdict.frames): f"NOT ALLOWED, SED {verdict.sed}: {verdict.text}"
+        max(verdict.frames): _mark(verdict)
         for verdict in verdicts
         if verdict.standing is Standing.NOT_ALLOWED and verdict.frames
     }
+
+
+def _mark(verdict: DeviceVerdict) -> str:
+    """A line: what came, what may, and the most telling requirements."""
+    came = ", ".join(verdict.observed) or "nothing"
+    allowed = " or ".join(", ".join(outputs) or "nothing" for outputs in verdict.expected[:_FEW]) or "nothing"
+    requirements = ", ".join(verdict.requirements[:_FEW])
+    return f"NOT ALLOWED, SED {verdict.sed}: came {came}; allowed: {allowed} ({requirements})"
 
 
 def where(verdict: DeviceVerdict, clock: Clock) -> str:
@@ -107,12 +117,20 @@ def alarms_text(source: Source, style: Style) -> Iterator[str]:
         yield from _wrapped(alarm_text(alarm), style)
     if source.alarm_count > _MOST_ALARMS:
         yield f"    and {source.alarm_count - _MOST_ALARMS:,} more"
-    needs: dict[str, set[str]] = {}
+    missed: dict[str, int] = {}
     for blind in source.blind:
         scope = f" in {counted(len(blind.sessions), 'session')}" if blind.sessions else ""
-        needs.setdefault(blind.need.value + scope, set()).add(blind.monitor)
-    for need, monitors in needs.items():
-        yield from _wrapped(f"{counted(len(monitors), 'monitor')} missed {need}: {', '.join(sorted(monitors))}", style)
+        missed[blind.need.value + scope] = missed.get(blind.need.value + scope, 0) + 1
+    if missed:
+        parts = ", ".join(f"{number} ({need})" for need, number in missed.items())
+        yield from _wrapped(f"monitors that could not look, for want of something: {parts}; --json names them", style)
+
+
+def blind_documents(source: Source) -> list[dict[str, Any]]:
+    """For JSON, the monitors that could not look; no sessions: in all of the capture."""
+    return [
+        {"monitor": blind.monitor, "need": blind.need.value, "sessions": list(blind.sessions)} for blind in source.blind
+    ]
 
 
 def alarm_document(alarm: Alarm) -> dict[str, Any]:

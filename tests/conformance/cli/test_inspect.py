@@ -266,6 +266,11 @@ def test_judging_reads_standard_input_too(wrong: Path) -> None:
 def test_monitors_alone(scewl, capture, wrong: Path) -> None:
     ended = scewl("inspect", capture("replayed-session"), "--monitors")
     assert ended.code == 0 and "0 alarms" in ended.out and "SED 10:" not in ended.out
+    ended = scewl("inspect", capture("registered-16", secrets=False, context=False), "--monitors")
+    assert "could not look" in ended.out and "(plaintext in 3" in ended.out
+    ended = scewl("inspect", capture("registered-16", secrets=False), "--monitors", "--json")
+    *_, blind, _ = map(json.loads, ended.out.splitlines())
+    assert {"monitor": "data-after-close", "need": "plaintext", "sessions": [1, 2, 3]} in blind["monitors"]
     ended = scewl("inspect", wrong, "--monitors")
     assert ended.code == 1 and "^^^^ ALARM " in ended.out and "1 alarm of the bug-pattern monitors" in ended.out
 
