@@ -7,10 +7,11 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final
 
-from conformance.monitors.automaton import BUG, START, Fault, Monitor, Need, Severity
+from conformance.monitors.automaton import BUG, START, Fault, Monitor, Need, Rule, Severity
 from conformance.monitors.catalogue import CATALOGUE
 from conformance.monitors.reader import SignReader
 from conformance.monitors.signs import Kind, Sign
@@ -22,6 +23,7 @@ MAX_INSTANCES: Final = 4_096
 MAX_EVIDENCE: Final = 8
 """Frames that an alarm names."""
 _TOLD: Final = "told"
+_ALWAYS_KNOWN: Final = frozenset({"tap", "session", "server_random", "by", "epoch", "kind"})
 
 
 class Basis(StrEnum):
@@ -77,6 +79,28 @@ class _Instance:
     """Counts the states that it entered, so that a time that was set for an earlier one is void."""
 
 
+class _Watched:
+    """A monitor made ready: its rules by state and kind, and how to take its key from a sign."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self.monitor = monitor
+        self.timed = any(r.after_us for r in monitor.rules)
+        self.of_session = "session" in monitor.key
+        self.rules: dict[tuple[str, Kind], tuple[Rule, ...]] = {}
+        for rule in monitor.rules:
+            for kind in rule.on:
+                self.rules[rule.at, kind] = (*self.rules.get((rule.at, kind), ()), rule)
+        self.instances: OrderedDict[Any, _Instance] = OrderedDict()
+        self._take = attrgetter(*monitor.key) if _ALWAYS_KNOWN.issuperset(monitor.key) else None
+
+    def key(self, sign: Sign) -> Any:
+        """The instance's key; None if a part of it is unknown."""
+        if self._take is not None:
+            return self._take(sign)
+        parts = tuple(sign.part(name) for name in self.monitor.key)
+        return None if None in parts else parts
+
+
 class Monitors:
     """Watches a stream of frames, or of signs."""
 
@@ -90,15 +114,14 @@ class Monitors:
         """`selection` are ids of monitors; KeyError for another. `boots` are `Context.boots`: what did not come tells
         something of these SEDs only. With `claims`, alarms come also for what frames claim: right among honest
         devices, and for an attacker to make up else."""
-        self._monitors = [CATALOGUE[name] for name in selection]
+        self._watched = {name: _Watched(CATALOGUE[name]) for name in selection}
         self._claims = claims
         self._reader = SignReader(boots)
-        self._instances: dict[str, OrderedDict[tuple[Any, ...], _Instance]] = {
-            m.id: OrderedDict() for m in self._monitors
-        }
-        self._listening: dict[Kind, list[Monitor]] = {k: [m for m in self._monitors if k in m.kinds()] for k in Kind}
-        self._timed = {m.id for m in self._monitors if any(r.after_us for r in m.rules)}
-        self._due: dict[int, list[tuple[int, int, str, tuple[Any, ...], int]]] = {}
+        self._listening: dict[Kind, list[_Watched]] = {kind: [] for kind in Kind}
+        for watched in self._watched.values():
+            for kind in watched.monitor.kinds():
+                self._listening[kind].append(watched)
+        self._due: dict[int, list[tuple[int, int, str, Any, int]]] = {}
         """By tap: when, order, monitor, key, and the instance's `entered` then."""
         self._order = 0
         self._now: dict[int, int] = {}
@@ -121,8 +144,10 @@ class Monitors:
         self._look(sign)
         if sign.kind is Kind.BOOT:
             self._due.pop(sign.tap, None)
-        for monitor in self._listening[sign.kind]:
-            alarms += self._step(monitor, sign)
+        for watched in self._listening[sign.kind]:
+            alarm = self._step(watched, sign)
+            if alarm is not None:
+                alarms.append(alarm)
         return alarms
 
     def end(self) -> list[Alarm]:
@@ -134,7 +159,7 @@ class Monitors:
         sealed = tuple(self._sealed)
         one_way = tuple(n for n, ways in self._ways.items() if len(ways) < 2)
         found = []
-        for monitor in self._monitors:
+        for monitor in (w.monitor for w in self._watched.values()):
             for need in Need:
                 if need not in monitor.needs:
                     continue
@@ -161,56 +186,49 @@ class Monitors:
                 if len(places) > MAX_INSTANCES:
                     places.popitem(last=False)
 
-    def _step(self, monitor: Monitor, sign: Sign) -> list[Alarm]:
-        key = tuple(sign.part(name) for name in monitor.key)
-        if None in key or ("session" in monitor.key and not sign.session):
-            return []
-        instances = self._instances[monitor.id]
-        instance = instances.get(key)
-        known = instance is not None
-        if instance is None:
-            instance = _Instance(session=sign.session if "session" in monitor.key else 0)
-        basis = _basis(sign)
-        for rule in monitor.rules:
-            if rule.at != instance.state or sign.kind not in rule.on:
-                continue
+    def _step(self, watched: _Watched, sign: Sign) -> Alarm | None:
+        if watched.of_session and not sign.session:
+            return None
+        key = watched.key(sign)
+        if key is None:
+            return None
+        found = watched.instances.get(key)
+        rules = watched.rules.get((START if found is None else found.state, sign.kind))
+        if rules is None:
+            return None
+        instance = found or _Instance(session=sign.session if watched.of_session else 0)
+        for rule in rules:
             if not all(condition.test(sign, instance.memory) for condition in rule.when):
                 continue
+            basis = _basis(sign)
             evidence = _with(instance.evidence, (sign.frame, sign.by, basis))
+            alarm = None
             if rule.then == BUG:
-                worst = _worst(e for e in evidence if e[1] == sign.by)
-                if monitor.fault is Fault.ACCEPTOR:
-                    worst = basis
-                if worst is Basis.CLAIM and not self._claims:
+                if watched.monitor.fault is Fault.SENDER:
+                    basis = _worst(e for e in evidence if e[1] == sign.by)
+                if basis is Basis.CLAIM and not self._claims:
                     continue
-                alarm = _alarm(monitor, instance, evidence, sign.by, worst, sign.tap, sign.time_us)
-                self._enter(monitor, key, instance, _TOLD, sign)
+                alarm = _alarm(watched.monitor, instance, evidence, sign.by, basis, sign.tap, sign.time_us)
+                self._enter(watched, key, instance, _TOLD, sign)
             else:
-                alarm = None
                 instance.evidence = () if rule.then == START else evidence
-                instance.memory = instance.memory | {name: sign.value(name) for name in rule.keep}
-                self._enter(monitor, key, instance, rule.then, sign)
-            if not known:
-                instances[key] = instance
-                if len(instances) > MAX_INSTANCES:
-                    instances.popitem(last=False)
-            elif instance.state == START:
-                del instances[key]
-            else:
-                instances.move_to_end(key)
-            return [alarm] if alarm else []
-        return []
+                if rule.keep:
+                    instance.memory = instance.memory | {name: sign.value(name) for name in rule.keep}
+                self._enter(watched, key, instance, rule.then, sign)
+            _put(watched.instances, key, instance)
+            return alarm
+        return None
 
-    def _enter(self, monitor: Monitor, key: tuple[Any, ...], instance: _Instance, state: str, sign: Sign) -> None:
+    def _enter(self, watched: _Watched, key: Any, instance: _Instance, state: str, sign: Sign) -> None:
         if state == instance.state:
             return
         instance.state = state
         instance.entered += 1
-        if monitor.id in self._timed and sign.complete:
-            for rule in monitor.rules:
+        if watched.timed and sign.complete:
+            for rule in watched.monitor.rules:
                 if rule.at == state and rule.after_us:
                     self._order += 1
-                    due = (sign.time_us + rule.after_us, self._order, monitor.id, key, instance.entered)
+                    due = (sign.time_us + rule.after_us, self._order, watched.monitor.id, key, instance.entered)
                     heapq.heappush(self._due.setdefault(sign.tap, []), due)
 
     def _pass(self, tap: int, now: int) -> list[Alarm]:
@@ -220,12 +238,23 @@ class Monitors:
         due = self._due.get(tap, [])
         while due and due[0][0] < now:
             when, _, name, key, entered = heapq.heappop(due)
-            instance = self._instances[name].get(key)
+            instance = self._watched[name].instances.get(key)
             if instance is not None and instance.entered == entered:
                 monitor = CATALOGUE[name]
                 alarms.append(_alarm(monitor, instance, instance.evidence, tap, Basis.OWN, tap, when))
                 instance.state, instance.entered = _TOLD, entered + 1
         return alarms
+
+
+def _put(instances: OrderedDict[Any, _Instance], key: Any, instance: _Instance) -> None:
+    """Keep an instance, unless it is as it began; the one that was longest unused gives way."""
+    if instance.state == START:
+        instances.pop(key, None)
+        return
+    instances[key] = instance
+    instances.move_to_end(key)
+    if len(instances) > MAX_INSTANCES:
+        instances.popitem(last=False)
 
 
 def _basis(sign: Sign) -> Basis:

@@ -187,7 +187,7 @@ class TestBounds:
             frame[4:6] = (n % 3000 + 20).to_bytes(2, "little")
             towards = replace(hello, towards=True, frame=bytes(frame), number=n + 1)
             monitors.feed(tracker.feed(towards))
-        assert max(map(len, monitors._instances.values())) == MAX_INSTANCES
+        assert max(len(w.instances) for w in monitors._watched.values()) == MAX_INSTANCES
         book = monitors._reader._book
         assert len(book._ledgers) == MAX_SESSIONS
         assert max(len(book._received), len(book._given), len(book._plain)) <= MAX_PAIRS
