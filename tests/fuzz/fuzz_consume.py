@@ -77,15 +77,8 @@ class Consumer:
         self._monitors = Monitors()
 
     def take(self, case: Case) -> None:
-        """Raises whatever went wrong. What was kept is thrown away then: it may be what is wrong."""
+        """Raises whatever went wrong."""
         self.taken += 1
-        try:
-            self._take(case)
-        except BaseException:
-            self._begin()
-            raise
-
-    def _take(self, case: Case) -> None:
         turn = {what: case.number % every == 0 for what, every in TURNS.items()}
         key_log = KeyLog()
         for line in case.key_log.splitlines():
@@ -119,7 +112,11 @@ class Consumer:
         if turn["program"]:
             self._program(case)
         if turn["keep"]:
-            self._keep(case.number, frames)
+            try:
+                self._keep(case.number, frames)
+            except BaseException:
+                self._begin()  # it may be what is kept that is wrong
+                raise
 
     def _add_key(self, secrets: Secrets, key: bytes) -> None:
         if key and key not in self._keys:

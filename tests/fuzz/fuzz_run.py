@@ -32,7 +32,7 @@ from fuzz_mutate import Case, make_case  # noqa: E402
 CHUNK = 1_000
 """Cases that a process takes at a time; after each it looks at what it keeps."""
 MOST_SECONDS = 20
-"""Of one case; most take some milliseconds."""
+"""Of a core, for one case; most take some milliseconds."""
 MOST_MEMORY = 3 << 30
 """Bytes of address space of one process: what asks for more gets a MemoryError, which is a finding."""
 MOST_FINDINGS = 20
@@ -93,14 +93,14 @@ def chunk(consumer: Consumer, seeds: list[Seed], seed: int, numbers: range) -> D
 
 
 def _alarm(_signal: int, _frame: object) -> NoReturn:
-    raise TooSlow(f"more than {MOST_SECONDS} s")
+    raise TooSlow(f"more than {MOST_SECONDS} s of a core")
 
 
 def _work(seed: int, tasks: multiprocessing.Queue[range | None], results: multiprocessing.Queue[Done]) -> None:
     """A process: chunks until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGALRM, _alarm)
+    signal.signal(signal.SIGPROF, _alarm)
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     seeds, consumer = corpus(), _Timed()
@@ -112,11 +112,11 @@ class _Timed(Consumer):
     """A consumer that has no patience."""
 
     def take(self, case: Case) -> None:
-        signal.setitimer(signal.ITIMER_REAL, MOST_SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS)
         try:
             super().take(case)
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def run(seed: int, first: int, count: int, jobs: int) -> Iterator[Done]:

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rsa_sessions import RSA_AES_256_CBC_SHA256, RsaIdentity, RsaSession, rsa_identity
+from rsa_sessions import RSA_AES_256_CBC_SHA256, RsaIdentity, RsaPeer, RsaSession, rsa_identity
 from session_pair import CLIENT, SERVER, Medium, SessionPair, in_order
 
 from conformance.capture import CapturedFrame, Context
@@ -99,7 +99,7 @@ def _rsa(*, ems: bool = False, etm: bool = False, mtu: int = 1_000) -> Made:
     jar = CookieJar(drbg)
 
     def end(own: RsaIdentity, peer: int, server: tuple[CookieJar, bytes] | None = None) -> RsaSession:
-        return Variant(own.credentials(ca), Expected(str(peer)), drbg, suite=RSA_AES_256_CBC_SHA256, server=server)
+        return Variant(own.credentials(ca), RsaPeer(str(peer)), drbg, suite=RSA_AES_256_CBC_SHA256, server=server)
 
     pair = SessionPair(lambda: end(client, SERVER), lambda: end(server, CLIENT, (jar, b"%d" % CLIENT)), mtu)
     made = _talk(pair.start(), b"a message", bytes(100) if mtu < 1_000 else bytes(923))

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from reference import mbedtls_c as c
-from reference.credentials import Credentials
+from reference.credentials import Credentials, Peer
 from reference.dtls import Session
 
 RSA_AES_256_CBC_SHA256 = 0x003D
@@ -28,6 +28,17 @@ PRIMES = {"ca": (836, 1646), "client": (222, 432), "server": (740, 2760)}
 
 c.tls.mbedtls_ssl_conf_extended_master_secret.restype = None
 c.tls.mbedtls_ssl_conf_extended_master_secret.argtypes = (ctypes.c_void_p, ctypes.c_char)
+
+
+BADCERT_BAD_PK = 0x8000
+"""Verification flag (x509.h): a key of another kind than P-256, in our profile."""
+
+
+class RsaPeer(Peer):
+    """A peer of the historic profile: its key may be RSA's."""
+
+    def faults(self, der: bytes, leaf: bool) -> int:
+        return super().faults(der, leaf) & ~BADCERT_BAD_PK
 
 
 class RsaSession(Session):
