@@ -134,7 +134,7 @@ class Flow:
     @property
     def held(self) -> int:
         """Bytes and pieces that are held."""
-        return self._bytes + self._pieces + sum(map(len, self._verify))
+        return sum(map(len, self._verify)) + sum(len(held.body) + len(held.pieces) for held in self._held.values())
 
     def standing(self, fragment: Fragment) -> Standing:
         """How a fragment stands to what is held, without taking it."""
@@ -241,6 +241,7 @@ class Flow:
         earlier = self._verify.get(fragment.body)
         if earlier is not None:
             return Placed(retransmission_of=earlier)
-        if len(self._verify) < MAX_MESSAGES:
+        if len(self._verify) < MAX_MESSAGES and self._bytes + fragment.length <= MAX_BYTES:
             self._verify[fragment.body] = number
+            self._bytes += fragment.length
         return Placed((Message(fragment.type, fragment.message_seq, fragment.body),))

@@ -86,6 +86,8 @@ class Attribution:
         """By number, the one longest silent first."""
         self._pairs: dict[Pair, list[Session]] = {}
         """Sessions of a pair, the one that spoke last at the end."""
+        self._latest: Session | None = None
+        """The session that spoke last."""
         self._count = 0
 
     def find(self, captured: CapturedFrame, frame: Frame, parsed: Sequence[Record | Malformed]) -> Found:
@@ -235,6 +237,9 @@ class Attribution:
             del self._pairs[session.pair]
 
     def _touch(self, session: Session) -> None:
+        if session is self._latest:
+            return
+        self._latest = session
         self.sessions.move_to_end(session.number)
         of_pair = self._pairs[session.pair]
         if of_pair[-1] is not session:

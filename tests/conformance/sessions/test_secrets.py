@@ -164,3 +164,16 @@ def test_every_record_is_bound_to_its_number_and_direction() -> None:
         (*facts[:3], record.seq + 1, record.fragment),
     ):
         assert session.keys.open_fragment(*wrong, from_client=side) is None
+
+
+def test_a_key_exchange_counts_though_a_message_before_it_was_lost() -> None:
+    """The first piece of the client's Certificate is missing from the capture; that flight 5 was answered tells that it
+    had been there."""
+    frames = list(made("rsa-fragmented").frames)
+    tracker = Tracker()
+    flights = [tracker.feed(frame).flight for frame in frames]
+    del frames[flights.index(5)]
+    secrets = Secrets()
+    secrets.add(made("rsa-fragmented").server_key)
+    got = sealed(follow(frames, secrets))
+    assert [record.protection for record in got] == [Protection.SEALED] + [Protection.OPENED] * (len(got) - 1)

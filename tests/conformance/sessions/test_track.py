@@ -429,6 +429,15 @@ def test_fragments_that_contradict() -> None:
     assert [piece.contradicts for piece in of_pieces([*cut(body, (0, len(body))), *longer])] == [0, 1]
 
 
+def test_a_frame_with_something_new_is_no_retransmission() -> None:
+    again, new = cut(hello(), (0, len(hello())))[0], replace(cut(hello(), (0, 40))[0], message_seq=1)
+    first = with_records(pair()[0], [Record(ContentType.HANDSHAKE, 0xFEFD, 0, 0, again.encode())])
+    pieces = [Record(ContentType.HANDSHAKE, 0xFEFD, 0, n, piece.encode()) for n, piece in enumerate([again, new], 1)]
+    got = follow([first, with_records(first, pieces), with_records(first, pieces[:1])])
+    assert [piece.retransmission_of for piece in fragments(got)] == [0, 1, 0, 1]
+    assert [frame.retransmission_of for frame in got] == [0, 0, 1]
+
+
 # --- hostile input
 
 
@@ -445,7 +454,7 @@ def test_memory_is_bounded() -> None:
             case 1:
                 content = b"\x0b\0\xea\x60\0%c\0%b\0\0\1x" % (1 + n % 40, (n % 50_000).to_bytes(2, "big"))
             case 2:
-                content = b"\3\0\0\4\0\0\0\0\0\0\0\4" + number
+                content = b"\3\0\x0b\xb8\0\0\0\0\0\0\x0b\xb8" + number + bytes(2996)
             case _:
                 content = b"\2\xff\xff\xff%b\0%b\0\0\x1e" % (number[2:], number[2:]) + b"y" * 30
         record = b"\x16\xfe\xfd\0\0\0\0%b%b%b" % (n.to_bytes(4, "big"), len(content).to_bytes(2, "big"), content)
@@ -455,6 +464,26 @@ def test_memory_is_bounded() -> None:
         tracker.feed(CapturedFrame(0, Link.RADIO, True, 10, frame))
     assert len(tracker.sessions) == MAX_SESSIONS
     assert 1_000_000 < tracker.held <= MAX_SESSIONS * 2 * (MAX_BYTES + MAX_PIECES + MAX_REMEMBERED)
+
+
+def test_memory_of_one_session_is_bounded() -> None:
+    tracker, told, frames = Tracker(), set[str](), pair()
+    tracker.feed(frames[0])
+    _, (first, *_) = datagram(frames[0])
+    for n in range(3000):
+        pieces = [
+            Fragment(HandshakeType.HELLO_VERIFY_REQUEST, 3000, 0, 0, n.to_bytes(4) + bytes(2996)),
+            Fragment(HandshakeType.CERTIFICATE, 1 << 20, 1, n, b"x"),
+            Fragment(HandshakeType.CERTIFICATE, 9000, 2, 2 * n, b"x"),
+            Fragment(HandshakeType.CERTIFICATE, 1, 3 + n, 0, b"x"),
+        ]
+        pieces = pieces[1 - n % 2 :]  # the client, which speaks first, sends no HelloVerifyRequest
+        parts = [replace(first, seq=4 * n + m, fragment=piece.encode()) for m, piece in enumerate(pieces)]
+        told.update(tracker.feed(with_records(frames[n % 2], parts)).notes)
+    (session,) = tracker.sessions
+    assert all(0 < side.held <= MAX_BYTES + MAX_PIECES + MAX_REMEMBERED for side in session.sides.values())
+    for why in ("more than 65536 bytes", "more than 512 pieces", "is too far ahead of"):
+        assert any(why in note for note in told)
 
 
 @st.composite
