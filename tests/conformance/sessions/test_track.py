@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from conformance.capture import CapturedFrame
 from conformance.faults import Traffic
 from conformance.sessions.assembly import MAX_BYTES, MAX_PIECES
-from conformance.sessions.attribution import MAX_SESSIONS
+from conformance.sessions.attribution import MAX_OF_PAIR, MAX_SESSIONS
 from conformance.sessions.secrets import Secrets
 from conformance.sessions.seen import Protection, SeenFragment, SeenFrame, SeenRecord
 from conformance.sessions.session import MAX_REMEMBERED
@@ -464,6 +464,15 @@ def test_memory_is_bounded() -> None:
         tracker.feed(CapturedFrame(0, Link.RADIO, True, 10, frame))
     assert len(tracker.sessions) == MAX_SESSIONS
     assert 1_000_000 < tracker.held <= MAX_SESSIONS * 2 * (MAX_BYTES + MAX_PIECES + MAX_REMEMBERED)
+
+
+def test_the_sessions_of_a_pair_are_bounded() -> None:
+    tracker, frame, body = Tracker(), pair()[0], bytearray(hello())
+    for n in range(20):
+        body[2] = n
+        piece = Fragment(HandshakeType.CLIENT_HELLO, len(body), 0, 0, bytes(body))
+        tracker.feed(with_records(frame, [Record(ContentType.HANDSHAKE, 0xFEFD, 0, 0, piece.encode())]))
+    assert [session.number for session in tracker.sessions] == list(range(21 - MAX_OF_PAIR, 21))
 
 
 def test_memory_of_one_session_is_bounded() -> None:
