@@ -28,7 +28,7 @@ from scapy.layers.tls.extensions import (
     TLS_Ext_Unknown,
 )
 from scapy.layers.tls.session import tlsSession
-from scapy.packet import Packet
+from scapy.packet import Packet, Raw
 
 from conformance.layers.exact import Malformed, PacketsField, dissect_exactly
 
@@ -71,7 +71,8 @@ def dissect_extensions(data: bytes) -> list[Packet]:
 
 def _extension(kind: int, data: bytes, session: tlsSession) -> Packet:
     known = dissect_exactly(EXTENSIONS.get(kind, TLS_Ext_Unknown), data, tls_session=session)
-    if isinstance(known, Malformed):
+    # Bytes that are no name pass for one in Scapy's list of names, which then cannot be shown.
+    if isinstance(known, Malformed) or any(isinstance(name, Raw) for name in getattr(known, "servernames", ())):
         return dissect_exactly(TLS_Ext_Unknown, data, tls_session=session)
     return known
 

@@ -60,9 +60,17 @@ def two_flights_end_at_once() -> list[CapturedFrame]:
     return sent(Record(ContentType.HANDSHAKE, DTLS_1_2, 0, 0, fragments).encode())
 
 
+def server_name_of_one_byte() -> list[CapturedFrame]:
+    """A list of names that holds none."""
+    hello = b"\xfe\xfd" + bytes(32) + b"\0\0" + b"\0\2\xc0\x2c" + b"\1\0" + b"\0\7" + b"\0\0\0\3\0\1\xff"
+    message = Message(HandshakeType.CLIENT_HELLO, 0, hello)
+    return sent(Record(ContentType.HANDSHAKE, DTLS_1_2, 0, 0, message.encode()).encode())
+
+
 FOUND = {
     "two-flights-end-at-once": two_flights_end_at_once,
     "no-frames": lambda: [],
+    "server-name-of-one-byte": server_name_of_one_byte,
 }
 """Captures, reduced by hand."""
 
