@@ -24,6 +24,14 @@ MOST_EXPLAINED = 12
 MOST_LOSSES = 4
 """Frames that may be missing without proof before a device is accused rather than the capture."""
 MOST_ANNOTATIONS = 100_000
+DOUBTFUL = {
+    "certificate": "an authority that nobody told of stands behind the certificate",
+    "hello-cookie": "the cookie was given unseen",
+    "hello": "a power cycle made the cookie invalid",
+    "flight5": "the client's Finished was right",
+    "flight6": "the server's Finished was right",
+}
+"""What the second reading of an event assumes."""
 QUIET_US = 240_000_000
 """After so long without a frame no session runs: every flight goes out again within 60 s (DTL-6, SES-7)."""
 TRIM_EVERY = 1_000
@@ -266,7 +274,10 @@ class Watch:
         for events in readings:
             if events[0].kind == "response" and events[0].args[2] and (not self._lossless or self._unseen):
                 self._reading.in_force()
-            after = [c for each in self.candidates for e in events for c in self._take(each, e)]
+            after = [c for each in self.candidates for c in self._take(each, events[0])]
+            for doubtful in events[1:]:
+                text = f"{DOUBTFUL[doubtful.kind]} at frame {scene.number}"
+                after += [c for k in self.candidates for c in self._take(k.assuming(text, None, hidden=1), doubtful)]
             if self.candidates:
                 self._keep(after)
 
@@ -405,7 +416,7 @@ class Watch:
 
     def _costly(self, before: list[Candidate], after: list[Candidate], doubt: Callable[[], Doubt]) -> None:
         """Remember what is wrong if no frame was lost, where that is first the price of every candidate."""
-        if self._synced and self._price is None and not any(c.losses for c in before) and all(c.losses for c in after):
+        if self._synced and self._price is None and not all(c.losses for c in before) and all(c.losses for c in after):
             self._price = doubt()
 
     def _certain(self) -> bool:
@@ -452,16 +463,17 @@ class Watch:
             if output.args[0] < self.sed:  # it may have yielded (SES-9)
                 aside = {"aside": 1, "aside_to": ANYONE}
                 found += [replace(c, state=c.state._replace(**aside), loose_message=True) for c in found]
-            self._resume([replace(c, due=()) for c in found], "it begins to serve a session")
+            self._resume([replace(c, due=()) for c in found], "it begins to serve a session", leftovers=False)
         elif output.kind in ("close", "alert"):
             self._resume(self._idle(self._now), "its session ends")
 
-    def _resume(self, candidates: list[Candidate], why: str) -> None:
+    def _resume(self, candidates: list[Candidate], why: str, *, leftovers: bool = True) -> None:
+        """Go on from these. `leftovers`: whether the CPU may still get something of the session before."""
         if self._doubt or (not self._synced and self._notes):
             self._notes.append(f"judged from frame {self._scene.number} on: {why}")
         self._synced = True
         self._reading.end_of_burst()  # what was begun before is not judged
-        excused = self._now + self._terrain.tolerance_us
+        excused = self._now + self._terrain.tolerance_us if leftovers else -1
         self._keep(replace(c, excused=excused) for c in candidates)
 
     # --- what is said

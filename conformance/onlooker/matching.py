@@ -48,8 +48,8 @@ def fits(c: Candidate, sent: Sent, terms: Terms, now: int, number: int) -> Itera
             break
         skipped += 1
     if output.link is Link.CPU and now <= c.excused and output.kind in ("deliver", "answer"):
-        in_force = int(output.kind == "answer" and output.args[1] == REGISTER)
-        yield replace(c, state=c.state._replace(registered=in_force)) if output.kind == "answer" else c
+        in_force = int(output.args[1] == REGISTER) if output.kind == "answer" else c.state.registered
+        yield replace(c, state=c.state._replace(registered=in_force), excused=-1)
 
 
 def _count(frames: int) -> str:
@@ -66,7 +66,7 @@ def _in_time(c: Candidate, due: Due, now: int) -> Candidate:
 def _same(c: Candidate, sent: Sent, due: Due, terms: Terms) -> Candidate | None:
     """The candidate, a little wiser, if the two outputs are the same as far as can be told."""
     came, wanted = sent.output, due.output
-    if came == wanted:
+    if came == wanted and due.known is not Known.PART:
         return replace(c, loose_message=c.loose_message and came.kind != "data") if c.loose_message else c
     if came.kind == "unknown":
         # Part of a flight: a datagram of it is missing.
