@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from typing import Final
 
-from conformance.abstraction.registration import HEADER
 from conformance.sessions.seen import SeenRecord
 from conformance.wire.frames import Frame
 from conformance.wire.records import Malformed
 from model.alphabet import DEREGISTER, REFUSED, REGISTER, SSS_ID
 
+_RESPONSE: Final = struct.Struct("<HhHHH")
+"""dev_id, op, lengths of CA certificate, certificate and key (protocol page, section 6)."""
 REQUEST_SIZE: Final = 4
 """Bytes of a registration request, and of the CPU's answer (protocol page, section 6)."""
 _ASKED: Final = {REGISTER: "register", DEREGISTER: "deregister"}
@@ -81,9 +83,9 @@ def registration(plaintext: bytes, from_sss: bool) -> tuple[str, ...]:
     """The first application data of a session with the SSS: request, or the header of a response."""
     if not from_sss:
         return (f"request: {_op(plaintext, _ASKED)}",) if len(plaintext) == REQUEST_SIZE else ()
-    if len(plaintext) < HEADER.size:
+    if len(plaintext) < _RESPONSE.size:
         return ()
-    _, _, ca, certificate, key = HEADER.unpack_from(plaintext)
+    _, _, ca, certificate, key = _RESPONSE.unpack_from(plaintext)
     sizes = f", CA certificate {ca} B, certificate {certificate} B, key {key} B" if ca or certificate or key else ""
     return (f"response: {_op(plaintext, _ANSWERED)}{sizes}",)
 

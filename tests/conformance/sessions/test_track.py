@@ -361,6 +361,13 @@ def test_a_finished_that_does_not_fit_is_told() -> None:
     assert wrong not in notes(follow(pair(), secrets(made(PAIR))))
 
 
+def test_a_sealed_record_that_is_replayed_tells_its_session() -> None:
+    frames = [*made(PAIR).frames, *made("aes-128").frames, made(PAIR).frames[flight(6) + 1]]
+    got = follow(frames)
+    assert [frame.session.number for frame in got if frame.session] == [1] * 11 + [2] * 11 + [1]
+    assert got[-1].notes == (f"record 1/1 replays frame {flight(6) + 2}",)
+
+
 def test_alerts_without_a_session_begin_none() -> None:
     alert = Record(ContentType.ALERT, 0xFEFD, 0, 0, b"\2\x28").encode()
     frame = CapturedFrame(0, Link.RADIO, True, 10, Frame(10, 11, alert).encode())
