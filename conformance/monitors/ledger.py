@@ -39,6 +39,7 @@ class Side:
         """Data in the order of its coming, repeats included."""
         self.carried = 0
         self.close = -1
+        self.finished = False
         self.too_much = False
 
     def begin(self, number: int) -> None:
@@ -86,6 +87,8 @@ class Ledger:
         self._extensions: set[int] = set()
         self._cookie: bytes | None = None
         self._session_id = b""
+        self.cookie_in_pieces = False
+        """A HelloVerifyRequest came in fragments: what it said is not looked at."""
 
     def side(self, by: int) -> Side:
         """A sender of the session: there are two; what others claim shares one place."""
@@ -110,7 +113,7 @@ class Ledger:
             side.numbers.clear()
             side.data.clear()
             side.arrived.clear()
-            side.carried, side.close, side.too_much = 0, -1, False
+            side.carried, side.close, side.finished, side.too_much = 0, -1, False, False
         self._sides = kept
         self.side(by).begin(number)
 
@@ -145,8 +148,10 @@ class Ledger:
             side.too_much = True
 
     def data(self, by: int, number: int, plaintext: bytes) -> None:
-        """It was application data."""
+        """It was application data. What came before the sender's Finished is no part of a message."""
         side = self.side(by)
+        if not side.finished:
+            return
         side.carried += len(plaintext)
         if side.carried > MAX_CARRIED or len(side.arrived) >= MAX_NUMBERS:
             side.too_much = True

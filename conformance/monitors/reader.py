@@ -152,6 +152,8 @@ class SignReader:
         yield here._replace(facts=facts)
         if record.protection is Protection.REFUSED:
             return
+        if record.protection is Protection.OPENED:
+            ledger.opened(here.by, record.seq)
         certain = {"gapless": gapless} if gapless is not None else {}
         match record.content_type:
             case ContentType.HANDSHAKE:
@@ -188,6 +190,7 @@ class SignReader:
         if body is not None:
             yield self._told(here, ledger, seen, fragment.type, body, facts)
         elif fragment.offset == 0:
+            ledger.cookie_in_pieces |= fragment.type is HandshakeType.HELLO_VERIFY_REQUEST
             yield here._replace(kind=_KINDS[fragment.type], mark=b"", facts=facts)
         for message in fragment.completes:  # the others were told where they came
             if body is None and message.message_seq == fragment.message_seq:
@@ -208,7 +211,8 @@ class SignReader:
         match parse_message(Message(type_, max(0, here.message_seq), body)):
             case ClientHello() as hello:
                 kind = Kind.HELLO_WITH_COOKIE if hello.cookie else Kind.HELLO
-                facts["cookie"] = hello.cookie
+                if not ledger.cookie_in_pieces:
+                    facts["cookie"] = hello.cookie
                 facts["offers_weak"] = not WEAK.isdisjoint(hello.suites)
                 offers = repr((hello.version, hello.session_id, hello.suites, hello.compressions))
                 facts["offers"] = mark(offers.encode())
@@ -224,7 +228,7 @@ class SignReader:
         if kind is Kind.FINISHED:
             facts["wrong"] = any(WRONG_FINISHED in note for note in seen.notes)
             if here.protection is Protection.OPENED:
-                ledger.opened(here.by, here.number)
+                ledger.side(here.by).finished = True
                 self._book.proved(here, ledger)
         return here._replace(kind=kind, facts=facts)
 
@@ -236,14 +240,12 @@ class SignReader:
         if not isinstance(alert, Alert):
             return
         facts: dict[str, Any] = {"fatal": alert.fatal}
-        if record.protection is Protection.OPENED:
-            ledger.opened(here.by, record.seq)
-            if alert.close_notify:
-                ledger.closed(here.by, record.seq)
-                facts["carried"] = ledger.side(here.by).carried
-                as_given = self._book.as_given(here, ledger)
-                if as_given is not None:
-                    facts["as_given"] = as_given
+        if record.protection is Protection.OPENED and alert.close_notify:
+            ledger.closed(here.by, record.seq)
+            facts["carried"] = ledger.side(here.by).carried
+            as_given = self._book.as_given(here, ledger)
+            if as_given is not None:
+                facts["as_given"] = as_given
         yield here._replace(kind=Kind.CLOSE if alert.close_notify else Kind.ALERT, facts=facts)
 
     def _data(self, here: Sign, ledger: Ledger, record: SeenRecord) -> Sign:
@@ -257,7 +259,6 @@ class SignReader:
         else:
             if here.by == SSS_ID and not ledger.has_data(SSS_ID):
                 facts["ships_key"] = len(record.plaintext) >= 10 and record.plaintext[8:10] != b"\0\0"
-            ledger.opened(here.by, record.seq)
             ledger.data(here.by, record.seq, record.plaintext)
             self._book.cover(here.tap, here.by)
             self._book.proved(here, ledger)

@@ -92,13 +92,16 @@ NUMBERS = (
     ),
     Monitor(
         id="record-version",
-        says="A record, not of a ClientHello or HelloVerifyRequest, of another version than DTLS 1.2.",
+        says="A record, not of a ClientHello or HelloVerifyRequest, of another version than the DTLS 1.2 agreed on.",
         fault=Fault.SENDER,
         requirements=("DTL-1", "RFC 6347 §4.1"),
         severity=Severity.LOW,
         source="RFC 6347 §4.1",
-        key=PARTY_KEY,
-        rules=(rule(START, Kind.RECORD, BUG, has("opening", False), has("version", 0xFEFF)),),
+        key=("tap", "session"),
+        rules=(
+            rule(START, Kind.SERVER_HELLO, "agreed", has("hello_version", 0xFEFD)),
+            rule("agreed", Kind.RECORD, BUG, SURE_SESSION, has("opening", False), has("version", 0xFEFF)),
+        ),
     ),
     Monitor(
         id="message-seq-reused",

@@ -27,6 +27,8 @@ from conformance.wire.secrets import KeyLog
 from model.alphabet import Link
 
 PURPOSES = {p.id: p for p in load_purposes()}
+HONEST = {path.stem for path in FOLDER.glob("*.toml")}
+"""The purposes in which every device is honest; the others have a peer that deviates by script."""
 ME = 10
 
 
@@ -65,6 +67,7 @@ def test_honest_devices_raise_no_alarm(name: str) -> None:
     outcome = honest(name)
     for options in ({}, {"secrets": False}, {"claims": True, "vouched": False}):
         alarms, _ = watch(outcome, **options)
+        alarms = [a for a in alarms if name in HONEST or a.party == ME]
         assert alarms == [], (options, [a.text for a in alarms])
 
 

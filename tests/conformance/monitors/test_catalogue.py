@@ -48,12 +48,6 @@ PAIRS = [
     ),
     Pair("early-ccs-accepted", "peer", "peer ccs; me ccs", "peer client-key-exchange; peer ccs; me ccs"),
     Pair(
-        "early-ccs-accepted",
-        "peer",
-        "peer ccs; peer client-key-exchange; me ccs",
-        "peer ccs gapless=no; peer client-key-exchange; me ccs",
-    ),
-    Pair(
         "missing-certificate-verify-accepted",
         "peer",
         "peer certificate empty=no; peer client-key-exchange; peer ccs; me ccs",
@@ -74,7 +68,6 @@ PAIRS = [
     Pair(
         "unauthenticated-client-accepted", "peer", "peer ccs lossy; me ccs lossy", "peer ccs gapless=no; me ccs lossy"
     ),
-    Pair("unauthenticated-client-accepted", "peer", "me ccs", FLIGHT_5 + "me ccs"),
     Pair(
         "client-certificate-not-requested",
         "peer",
@@ -260,7 +253,12 @@ PAIRS = [
         "peer record 0/1 mark=a; peer record 0/1 mark=a",
     ),
     Pair("record-number-falls", "me", "me record 1/5; me record 1/4", "me record 1/5; me record 0/4; me record 1/6"),
-    Pair("record-version", "me", "me record 0/5 version=0xFEFF opening=no", "me record 0/0 version=0xFEFF opening=yes"),
+    Pair(
+        "record-version",
+        "me",
+        "me server-hello hello_version=0xFEFD; me record 0/5 version=0xFEFF opening=no",
+        "me server-hello hello_version=0xFEFD; me record 0/0 version=0xFEFF opening=yes",
+    ),
     Pair(
         "message-seq-reused",
         "me",
@@ -486,6 +484,10 @@ HONEST = [
     ("finished-resent-without-ccs", "me", "me finished 1/0; me finished 1/1 lossy"),
     ("early-ccs-accepted", "peer", "peer ccs; peer ccs; me ccs"),
     ("early-ccs-accepted", "peer", "peer ccs; peer client-key-exchange; peer ccs; me ccs"),
+    ("early-ccs-accepted", "peer", "peer ccs; peer client-key-exchange; me ccs"),
+    ("no-cookie-exchange", "peer", "peer hello-with-cookie session=2; me server-hello seq=1 cookie="),
+    ("no-cookie-exchange", "peer", "me server-hello seq=1 cookie= again=yes"),
+    ("record-version", "me", "me record 0/5 version=0xFEFF opening=no"),
     ("early-ccs-accepted", "peer", "peer ccs; peer client-key-exchange; peer finished 1/0"),
     ("early-ccs-accepted", "peer", "me ccs; peer client-key-exchange; peer ccs"),
     ("missing-certificate-verify-accepted", "peer", "peer certificate empty=yes; peer ccs; me ccs"),
@@ -566,7 +568,7 @@ HONEST = [
     ),
     ("record-number-falls", "me", "peer record 1/5; peer record 1/4"),
     ("record-number-falls", "peer", "me record 0/5; me record 0/4 verify_request=yes"),
-    ("record-version", "me", "me record 0/5 version=0xFEFD opening=no"),
+    ("record-version", "me", "me server-hello hello_version=0xFEFD; me record 0/5 version=0xFEFD opening=no"),
     (
         "message-seq-leaps",
         "me",
@@ -642,7 +644,6 @@ HONEST = [
 """More honest streams, each near to a bug by another way."""
 
 WRONG = [
-    ("early-ccs-accepted", "peer", "peer ccs; peer client-key-exchange; me finished 1/0"),
     ("early-finished-accepted", "me", "peer finished 0/5; me data 1/1"),
     ("wrong-finished-accepted", "me", "me ccs; peer finished 1/0 wrong=yes; me data 1/1"),
     ("ccs-twice", "me", "me ccs 0/4 lossy; me ccs 0/5 frame=1 lossy"),

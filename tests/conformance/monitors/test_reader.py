@@ -108,7 +108,7 @@ class TestServerHello:
 
     def test_its_message_seq(self) -> None:
         alarms = alter(CASE, HandshakeType.SERVER_HELLO, True, lambda f: replace(f, message_seq=0))
-        assert {("server-hello-message-seq", ME), ("no-cookie-exchange", ME)} <= told(alarms)
+        assert ("server-hello-message-seq", ME) in told(alarms)
 
 
 class TestOtherMessages:
