@@ -368,6 +368,29 @@ def test_a_sealed_record_that_is_replayed_tells_its_session() -> None:
     assert got[-1].notes == (f"record 1/1 replays frame {flight(6) + 2}",)
 
 
+def test_what_sessions_of_a_pair_have_alike_misleads_nobody() -> None:
+    """In the second session: the cookie and the Certificate of the first, under the same numbers."""
+    assert lines(seen("records-swapped"))[11:17] == [
+        "12 S2 client 1",
+        "13 S2 server 2",
+        "14 S2 client 3",
+        "15 S2 server 4",
+        "16 S2 client 5",
+        "17 S2 server 6",
+    ]
+
+
+def test_content_tells_a_session_before_numbers_do() -> None:
+    """Flight 5 of the second session under the numbers that would continue the first."""
+    second = list(made("aes-128").frames)
+    at = flight(5)
+    parts = datagram(second[at])[1]
+    second[at] = with_records(second[at], [part if part.epoch else replace(part, seq=part.seq + 4) for part in parts])
+    got = follow([*made(PAIR).frames, *second], secrets(made("aes-128")))
+    assert [frame.session.number for frame in got if frame.session] == [1] * 11 + [2] * 11
+    assert got[11 + at].notes == ("records 0/2 to 0/5 are missing",)
+
+
 def test_alerts_without_a_session_begin_none() -> None:
     alert = Record(ContentType.ALERT, 0xFEFD, 0, 0, b"\2\x28").encode()
     frame = CapturedFrame(0, Link.RADIO, True, 10, Frame(10, 11, alert).encode())
