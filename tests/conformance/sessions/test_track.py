@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from conformance.capture import CapturedFrame
 from conformance.faults import Traffic
-from conformance.sessions.assembly import MAX_BYTES, MAX_PIECES
+from conformance.sessions.assembly import MAX_BYTES, MAX_MESSAGES, MAX_PIECES
 from conformance.sessions.attribution import MAX_OF_PAIR, MAX_SESSIONS
 from conformance.sessions.secrets import Secrets
 from conformance.sessions.seen import Protection, SeenFragment, SeenFrame, SeenRecord
@@ -494,6 +494,20 @@ def test_memory_is_bounded() -> None:
         tracker.feed(CapturedFrame(0, Link.RADIO, True, 10, frame))
     assert len(tracker.sessions) == MAX_SESSIONS
     assert 1_000_000 < tracker.held <= MAX_SESSIONS * 2 * (MAX_BYTES + MAX_PIECES + MAX_REMEMBERED)
+
+
+def test_the_messages_of_a_flow_are_bounded() -> None:
+    tracker, frame = Tracker(), pair()[1]
+    for n in range(2 * MAX_MESSAGES):
+        pieces = [
+            Fragment(HandshakeType.HELLO_VERIFY_REQUEST, 4, 0, 0, n.to_bytes(4)),
+            Fragment(HandshakeType.NEW_SESSION_TICKET, 1, n, 0, b"x"),
+        ]
+        parts = [Record(ContentType.HANDSHAKE, 0xFEFD, 0, 2 * n + m, f.encode()) for m, f in enumerate(pieces)]
+        got = tracker.feed(with_records(frame, parts))
+    assert got.notes[-1] == f"NewSessionTicket is not followed: its flow has more than {MAX_MESSAGES} messages"
+    flows = [side.flow for session in tracker.sessions for side in session.sides.values()]
+    assert sum(flow.held for flow in flows) == MAX_MESSAGES * (4 + 1 + 1)
 
 
 def test_the_sessions_of_a_pair_are_bounded() -> None:
