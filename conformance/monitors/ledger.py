@@ -66,7 +66,7 @@ class Side:
     @property
     def whole(self) -> bool:
         """Whether every record of epoch 1 was seen from the first to the close_notify."""
-        return self.close >= 0 and not self.too_much and not self.missing(min(self.numbers))
+        return self.close >= 0 and self.finished and not self.too_much and not self.missing(min(self.numbers))
 
     def missing(self, first: int) -> bool:
         """Whether a number is missing between `first` and the close_notify, or else the last data."""
@@ -148,10 +148,10 @@ class Ledger:
             side.too_much = True
 
     def data(self, by: int, number: int, plaintext: bytes) -> None:
-        """It was application data. What came before the sender's Finished is no part of a message."""
+        """It was application data. Where some came before the sender's Finished, nothing is told of the message: it may
+        have been dropped, or the capture may lack the Finished."""
         side = self.side(by)
-        if not side.finished:
-            return
+        side.too_much |= not side.finished
         side.carried += len(plaintext)
         if side.carried > MAX_CARRIED or len(side.arrived) >= MAX_NUMBERS:
             side.too_much = True
