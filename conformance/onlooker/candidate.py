@@ -48,6 +48,8 @@ class Assumption:
     text: str
     link: Link | None
     """The link on which it would have been seen, for frames that are assumed."""
+    hidden: bool
+    """Whether that link was not captured, as far as was known."""
     before: Assumption | None
 
     def all(self) -> list[Assumption]:
@@ -116,7 +118,7 @@ class Candidate:
             self,
             losses=self.losses + losses,
             hidden=self.hidden + hidden,
-            assumed=Assumption(text, link, self.assumed),
+            assumed=Assumption(text, link, hidden > 0, self.assumed),
         )
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from conformance.capture.frame import CapturedFrame
-from conformance.onlooker.candidate import Candidate, Due, Known, cheapest, take
+from conformance.onlooker.candidate import Candidate, Due, cheapest, take
 from conformance.onlooker.doubts import Doubt, Scene, clock, missing, unexpected
-from conformance.onlooker.hypotheses import busy, explanations
 from conformance.onlooker.matching import ANYONE, Terms, fits
 from conformance.onlooker.numbers import Numbers
-from conformance.onlooker.reading import Reading, Sent, whole_frame
+from conformance.onlooker.passing import Terrain, elapse, hide, power_ups
+from conformance.onlooker.reading import DOUBTFUL, Reading, Sent, whole_frame
+from conformance.onlooker.unseen import Circumstances, explained, taken
 from conformance.onlooker.verdict import Annotation, DeviceVerdict, Standing
-from model.alphabet import DEREGISTER, FAA_ID, REFUSED, REGISTER, SSS_ID, Event, Link
+from model.alphabet import FAA_ID, SSS_ID, Event, Link
 from model.profile import Setting
-from model.state import Mode, State, Step, Waiting
+from model.state import State
 
 MOST_CANDIDATES = 64
 """Candidates of one controller. Where more would be needed, nothing is said against it."""
@@ -24,31 +25,10 @@ MOST_EXPLAINED = 12
 MOST_LOSSES = 4
 """Frames that may be missing without proof before a device is accused rather than the capture."""
 MOST_ANNOTATIONS = 100_000
-DOUBTFUL = {
-    "certificate": "an authority that nobody told of stands behind the certificate",
-    "hello-cookie": "the cookie was given unseen",
-    "hello": "a power cycle made the cookie invalid",
-    "flight5": "the client's Finished was right",
-    "flight6": "the server's Finished was right",
-}
-"""What the second reading of an event assumes."""
 QUIET_US = 240_000_000
 """After so long without a frame no session runs: every flight goes out again within 60 s (DTL-6, SES-7)."""
 TRIM_EVERY = 1_000
 """Frames."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terrain:
-    """What a capture says of one device beforehand."""
-
-    boots: tuple[int, ...] = ()
-    """Its power-ups, microseconds, if all of its frames are there; else empty."""
-    lossless: bool = False
-    """Whether every frame on the links that the capture has is in it."""
-    tolerance_us: int = 500_000
-    aside: bool = False
-    """Whether it has no tap of its own: its frames were seen at others'."""
 
 
 class Watch:
@@ -59,7 +39,7 @@ class Watch:
         self.links: set[Link] = set(Link) if terrain.boots else set()
         self.judged = 0
         self.frames = 0
-        self._exact = terrain.tolerance_us == 0
+        self._exact = terrain.exact
         self._now = 0
         self._last_sent = 0
         self._scene = Scene(came=[])
@@ -144,6 +124,11 @@ class Watch:
         known = not identity.unknown and bool(keys) and not self._reading.any_sealed
         return Terms(self._lossless, self._unseen, known, self._exact)
 
+    @property
+    def _circumstances(self) -> Circumstances:
+        sealed = self._reading.is_sealed(SSS_ID)
+        return Circumstances(self._terms, self._setting, self._scene.number, self._now, sealed, self._synced)
+
     # --- time
 
     def _end_burst(self, time: int, towards: bool) -> None:
@@ -161,8 +146,14 @@ class Watch:
             if not self._accused and time - self._now > QUIET_US:
                 self._resume(self._idle(time), "after a long silence it is IDLE")
             return
-        shown = [self._hide(c, time) for c in self.candidates]
-        moved = [c for each in shown for c in self._elapse(self._boot(each, time, captured.towards), time)]
+        unseen, terrain = self._unseen, self._terrain
+        shown = [hide(c, time, unseen, terrain) for c in self.candidates]
+        if terrain.boots:
+            ways = [power_ups(c, time, captured.towards, terrain) for c in shown]
+            if any(w[-1].boots > c.boots for c, w in zip(shown, ways, strict=True)):
+                self._reading.power_up()
+            shown = [c for way in ways for c in way]
+        moved = elapse(shown, time, unseen, terrain, self._setting)
         if time > self._now and self._exact:
             self._scene.came = []
         self._keep(moved)
@@ -170,7 +161,7 @@ class Watch:
         kept: list[Candidate] = []
         gone: list[Candidate] = []
         for c in self.candidates:
-            late = [d for d in c.due if self._is_late(d, time) or (strict and d.at <= time)]
+            late = [d for d in c.due if terrain.late(d, time) or (strict and d.at <= time)]
             after = self._without(c, late)
             if after is None:
                 gone.append(c)
@@ -191,9 +182,6 @@ class Watch:
     def _owed(self, c: Candidate) -> list[Due]:
         return [d for d in c.due if d.output.link in self.links]
 
-    def _is_late(self, due: Due, time: int) -> bool:
-        return due.at + self._terrain.tolerance_us < time
-
     def _without(self, c: Candidate, late: list[Due]) -> Candidate | None:
         """The candidate although these outputs were not seen; None if they should have been."""
         if not late:
@@ -205,58 +193,6 @@ class Watch:
         for due in missed:
             c = c.assuming(f"{due.output} at {clock(due.at)} was lost from the capture", due.output.link, losses=1)
         return c if c.losses - self._proved <= MOST_LOSSES else None
-
-    def _boot(self, c: Candidate, time: int, towards: bool) -> list[Candidate]:
-        """With and without the power-ups that may have been by now."""
-        ways = [c]
-        boots, slack = self._terrain.boots, self._terrain.tolerance_us
-        while ways[-1].boots < len(boots) and boots[ways[-1].boots] <= time + slack:
-            last, at = ways[-1], boots[ways[-1].boots]
-            self._reading.power_up()
-            if at > time - slack and not towards and at >= time:
-                break
-            (before,) = self._elapse([last], at)[:1] or [last]
-            late = [d for d in before.due if d.at < at]
-            if late:
-                break
-            ways.append(replace(last, state=State(), clock=at, due=(), queue=(), boots=last.boots + 1))
-            if at < time - slack:
-                del ways[:-1]
-        return ways
-
-    def _elapse(self, candidates: list[Candidate], time: int) -> list[Candidate]:
-        """Timers that fire up to a time. Within the tolerance a timer may or may not have fired."""
-        done: list[Candidate] = []
-        slack = self._terrain.tolerance_us
-        while candidates:
-            c = candidates.pop()
-            due = c.deadline
-            if due is None or due > time + slack:
-                done.append(c.until(time))
-                continue
-            if due >= time - slack and not self._exact:
-                done.append(c.until(time))
-            at = min(due, time)
-            fired = replace(c, clock=at)
-            event = Event("time", (c.state.timer,))
-            ways = take(fired, event, self._setting, 0)
-            if Link.CPU in self._unseen and c.state.step == Step.ACCEPT and c.state.waiting == Waiting.NONE:
-                held = fired.assuming(f"a CPU frame was waiting at {clock(at)}", Link.CPU, hidden=1)
-                held = replace(held, state=held.state._replace(waiting=Waiting.OTHER))
-                ways += take(held, event, self._setting, 0)
-            candidates.extend(ways)
-        return done
-
-    def _hide(self, c: Candidate, time: int) -> Candidate:
-        """Outputs on links that are not captured are not waited for; how far such a session comes cannot be known."""
-        unseen = self._unseen
-        hidden = [d for d in c.due if d.output.link in unseen and (d.at + self._terrain.tolerance_us < time)]
-        if not hidden:
-            return c
-        mode = c.state.mode
-        link = Link.SSS if mode == Mode.TALKING_TO_SSS else Link.RADIO if mode != Mode.IDLE else Link.CPU
-        state = c.state._replace(timer=0) if any(d.output.link is link is not Link.CPU for d in hidden) else c.state
-        return replace(c, state=state, due=tuple(d for d in c.due if d not in hidden))
 
     def _forget(self) -> None:
         """Sessions that no candidate has are over."""
@@ -274,51 +210,15 @@ class Watch:
         for events in readings:
             if events[0].kind == "response" and events[0].args[2] and (not self._lossless or self._unseen):
                 self._reading.in_force()
-            after = [c for each in self.candidates for c in self._take(each, events[0])]
+            at = self._circumstances
+            after = [c for each in self.candidates for c in taken(each, events[0], at)]
             for doubtful in events[1:]:
-                text = f"{DOUBTFUL[doubtful.kind]} at frame {scene.number}"
-                after += [c for k in self.candidates for c in self._take(k.assuming(text, None, hidden=1), doubtful)]
+                says = DOUBTFUL.get(doubtful.kind)
+                text = f"{says} at frame {scene.number}"
+                starts = [c.assuming(text, None, hidden=1) for c in self.candidates] if says else self.candidates
+                after += [c for start in starts for c in taken(start, doubtful, at)]
             if self.candidates:
                 self._keep(after)
-
-    def _take(self, c: Candidate, event: Event) -> Iterable[Candidate]:
-        """Every way to take an event, the unseen ones among them."""
-        starts = [(c, event)]
-        kind, args = event.kind, event.args
-        reads = c.state.step in (Step.READ, Step.LISTEN) and kind in ("data", "close") and c.state.peer == args[0]
-        if reads and not self._lossless and args[1] > c.state.expect:
-            text = f"records before frame {self._scene.number} were lost from the capture"
-            content = Known.PART if c.content is Known.ALL else Known.NOTHING
-            skipped = replace(c, state=c.state._replace(expect=args[1], began=1), content=content)
-            lost = skipped.assuming(text, Link.SSS if args[0] == SSS_ID else Link.RADIO, losses=1)
-            starts.append((lost, event))
-        if Link.CPU in self._unseen and kind == "hello-cookie" and c.state.mode == Mode.IDLE and c.state.registered:
-            text = f"a request of the CPU discarded the runtime set before frame {self._scene.number}"
-            starts.append((replace(c, state=c.state._replace(registered=0)).assuming(text, Link.CPU, hidden=1), event))
-        for state, says in busy(c.state, self.sed, self._unseen, event):
-            text = f"{says} at frame {self._scene.number}"
-            starts.append((replace(c, state=state).assuming(text, None, hidden=1), event))
-        if (
-            Link.CPU in self._unseen
-            and kind == "hello-cookie"
-            and c.state.step == Step.ACCEPT
-            and c.state.waiting == Waiting.NONE
-        ):
-            held = c.assuming(f"a CPU frame was waiting at frame {self._scene.number}", Link.CPU, hidden=1)
-            starts.append((replace(held, state=held.state._replace(waiting=Waiting.OTHER)), event))
-        for start, e in starts:
-            guessed = start.content is not Known.ALL or self._reading.is_sealed(SSS_ID)
-            if kind == "response" and guessed:
-                yield c
-                continue
-            for after in take(start, e, self._setting, self._scene.number):
-                yield after
-                if guessed and kind == "data" and args[0] == SSS_ID and after.state.step == Step.READ:
-                    for op, good in ((REGISTER, 1), (DEREGISTER, 1), (REFUSED, 0)):
-                        text = f"the response of the SSS was whole at frame {self._scene.number}"
-                        whole = after.assuming(text, None, hidden=1)
-                        response = Event("response", (op, good, good))
-                        yield from take(whole, response, self._setting, self._scene.number)
 
     # --- from the controller
 
@@ -328,11 +228,10 @@ class Watch:
         if not self.candidates:
             self._resync(sent)
             return
-        terms = self._terms
-        hits = [a for c in self.candidates for a in fits(c, sent, terms, self._now, self._scene.number)]
-        hits = [c for c in hits if c.losses - self._proved <= MOST_LOSSES]
+        at = self._circumstances
+        hits = self._bearable(a for c in self.candidates for a in fits(c, sent, at.terms, at.now, at.number))
         if not hits:
-            hits = self._explained(sent, terms)
+            hits = self._bearable(explained(self.candidates[:MOST_EXPLAINED], sent, at))
         if not hits and sent.fresh and all(self._now <= c.excused for c in self.candidates):
             self._resync(sent)
             return
@@ -350,39 +249,11 @@ class Watch:
             self._reading.in_force()
         self._keep(hits)
 
+    def _bearable(self, candidates: Iterable[Candidate]) -> list[Candidate]:
+        return [c for c in candidates if c.losses - self._proved <= MOST_LOSSES]
+
     def _unexpected(self, sent: Sent) -> Doubt:
         return unexpected(self.candidates, sent.output, self._scene, self._terrain.tolerance_us)
-
-    def _explained(self, sent: Sent, terms: Terms) -> list[Candidate]:
-        """The candidates for which something unseen explains an output, at its price."""
-        if self._lossless and not self._unseen:
-            return []
-        hits = []
-        for c in self.candidates[:MOST_EXPLAINED]:
-            if sent.again and sent.output.kind == "hello":
-                break  # only a timer makes it come again
-            for h in explanations(c.state, sent.output, self.sed, self._unseen):
-                hidden = h.link in self._unseen
-                if self._lossless and not hidden:
-                    continue
-                text = f"{h.says} before frame {self._scene.number}"
-                if not hidden:
-                    text += " and was lost from the capture"
-                free = hidden or not self._synced
-                link = h.link if self._synced else None
-                start = c.assuming(text, link, losses=int(not free), hidden=int(free))
-                start = replace(
-                    start,
-                    state=h.state,
-                    content=Known.NOTHING if h.content else c.content,
-                    loose_message=c.loose_message or h.message,
-                    loose_request=c.loose_request or h.request,
-                )
-                ways = [start]
-                for event in h.events:
-                    ways = [a for w in ways for a in take(w, event, self._setting, self._scene.number)]
-                hits += [a for w in ways for a in fits(w, sent, terms, self._now, self._scene.number)]
-        return [c for c in hits if c.losses - self._proved <= MOST_LOSSES]
 
     def _keep(self, candidates: Iterable[Candidate]) -> None:
         self.candidates, over = cheapest(candidates, MOST_CANDIDATES)
@@ -506,16 +377,18 @@ class Watch:
         self._finish()
         best = self.candidates[0] if self.candidates else None
         assumed = best.assumed.all() if best is not None and best.assumed is not None else []
+        # A link of which frames came later was not hidden: that one was lost.
         notes = (*self._notes, *(f"assumed: {a.text}" for a in assumed))
-        lossy = best is not None and best.losses > self._proved
-        doubt = self._doubt or (self._price if lossy else None)
+        refuted = sum(a.hidden and a.link in self.links for a in assumed)
+        lost = best.losses + refuted - self._proved if best is not None else 0
+        doubt = self._doubt or (self._price if lost > 0 else None)
         if self._accused and doubt is not None:
             standing, text = Standing.NOT_ALLOWED, doubt.text
         elif doubt is not None:
             standing, text = Standing.UNKNOWN, f"{self._reason()}: {doubt.text}"
-        elif best is not None and lossy:
+        elif lost > 0:
             standing = Standing.UNKNOWN
-            text = f"Allowed if the capture lost {best.losses} frames, which nothing proves."
+            text = f"Allowed if the capture lost frames that nothing proves: {lost} at least."
         elif self.judged == 0:
             standing, text = Standing.UNKNOWN, "The capture has nothing from which its state could be known."
         else:

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from conformance.capture.context import Context
 from conformance.capture.frame import CapturedFrame
-from conformance.onlooker.device import Terrain, Watch
+from conformance.onlooker.device import Watch
 from conformance.onlooker.identity import SeenIdentity
+from conformance.onlooker.passing import Terrain
 from conformance.onlooker.reading import Reading, whole_frame
 from conformance.onlooker.verdict import DeviceVerdict, Standing
 from conformance.wire.secrets import KeyLog

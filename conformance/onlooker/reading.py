@@ -8,6 +8,7 @@ several readings.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from conformance.abstraction.abstraction import Abstraction
 from conformance.abstraction.inbound import hello_in
@@ -30,6 +31,14 @@ from model.alphabet import FAA_ID, LOWEST_SED_ID, SSS_ID, Ca, Event, Link, Outpu
 
 MAX_KEPT = 4_096
 """Things of one kind that are remembered of a controller: beyond it a capture is hostile, and the rest is forgotten."""
+
+DOUBTFUL: Final = {
+    "certificate": "an authority that nobody told of stands behind the certificate",
+    "hello-cookie": "the cookie was given unseen",
+    "flight5": "the client's Finished was right",
+    "flight6": "the server's Finished was right",
+}
+"""What the second reading of an event assumes, if it does: that of a cookie from before a power cycle does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +178,7 @@ class Reading:
                 self.memory.sessions[to] = Session(to, True, hello.random, Assembler(first=1))
             elif session is not None and session.inbound.next_seq == 0:
                 session.inbound = Assembler(first=1)
-        self._again = known
+        self._again = known and not hello.cookie
         self._begun = "hello" if not known and not hello.cookie and record.seq == 0 else ""
 
     def _own_server_hello(self, to: int, record: Record, hello: ServerHello) -> None:
