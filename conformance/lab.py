@@ -97,7 +97,8 @@ class Lab:
         self._order = 0
         self._held: dict[int, list[Delivery]] = {}
         self._cpu_frames: deque[bytes] = deque()
-        self._readers = {link: FrameReader() for link in Link}
+        self._towards = {link: FrameReader() for link in Link}
+        self._from = {link: FrameReader() for link in Link}
         self._deadline: int | None = None
         self._booted = 0
         """When the IUT's own time began."""
@@ -107,7 +108,8 @@ class Lab:
     def boot(self, image: bytes) -> None:
         """Start the IUT, or start it again. Raises Diverged if it says or does anything but wait."""
         self._booted = self.now
-        self._readers = {link: FrameReader() for link in Link}
+        self._towards = {link: FrameReader() for link in Link}
+        self._from = {link: FrameReader() for link in Link}
         self.judge.forget()
         events = (Event("boot"),) if self.judge.steps else ()
         self._react({"boot": True}, events, self.target.boot(image))
@@ -191,7 +193,7 @@ class Lab:
 
     def _give(self, link: Link, data: bytes, fate: str) -> None:
         """One stimulus: bytes for the IUT."""
-        for frame in FrameReader().feed(data):
+        for frame in self._towards[link].feed(data):
             if isinstance(frame, Frame):
                 peer = 0 if link is Link.CPU else frame.source
                 self._see(link, True, frame, fate, peer)
@@ -207,7 +209,7 @@ class Lab:
         )
         self._deadline = reaction.deadline
         for link, data in reaction.chunks:
-            for frame in self._readers[link].feed(data):
+            for frame in self._from[link].feed(data):
                 if isinstance(frame, Frame):
                     self._from_iut(link, frame)
         self.judge.step(stimulus, events, reaction)

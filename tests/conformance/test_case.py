@@ -58,6 +58,12 @@ def test_a_capture_says_of_each_frame_what_the_model_made_of_it() -> None:
     assert [f.number for f in outcome.frames] == list(range(1, len(outcome.frames) + 1))
 
 
+def test_a_frame_that_comes_in_halves_is_in_the_capture() -> None:
+    outcome = run_case(PURPOSES["preempt-half-read"], ReferenceTarget, profile="hardened", seed=0)
+    (request,) = (f for f in outcome.frames if f.link is Link.CPU and f.towards)
+    assert len(request.frame) == 8 + 4
+
+
 def test_another_seed_gives_another_trace_and_the_same_verdict() -> None:
     one, other = (run_case(PURPOSES["registered-16"], ReferenceTarget, profile="hardened", seed=s) for s in (0, 1))
     assert one.trace != other.trace
