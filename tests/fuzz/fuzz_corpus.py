@@ -31,6 +31,8 @@ class Seed:
     sealed: frozenset[bytes]
     """Those of its frames that have a record above epoch 0."""
     sessions: tuple[Secrets, ...]
+    context: str
+    """What the capture says of itself; empty for nothing."""
     client: int
     """SCEWL id of the client of its first session."""
     server_key: bytes
@@ -59,7 +61,8 @@ def _seed(name: str) -> Seed:
                 etm = ENCRYPT_THEN_MAC in hello.extensions
                 sessions[random] = Secrets(hello.suite, masters[random], random, hello.random, etm)
     sealed = frozenset(frame.frame for frame in made.frames if _is_sealed(frame))
-    return Seed(name, made.frames, made.secrets, sealed, tuple(sessions.values()), client, made.server_key)
+    context = made.context.text() if made.context else ""
+    return Seed(name, made.frames, made.secrets, sealed, tuple(sessions.values()), context, client, made.server_key)
 
 
 def _is_sealed(frame: CapturedFrame) -> bool:

@@ -65,7 +65,10 @@ def make_case(corpus: list[Seed], seed: int, number: int) -> Case:
         rng.choice(ORDER)(rng, frames)
     secrets = b"".join(b"CLIENT_RANDOM %s %s\n" % (r.hex().encode(), m.hex().encode()) for r, m in one.secrets)
     inside = rng.random() < 0.7
-    data = _file(rng, frames, secrets if inside else b"", told)
+    context = one.context.encode() if rng.random() < 0.5 else b""
+    if context and rng.random() < 0.2:
+        context = rng.choice(BYTES)(rng, context)
+    data = _file(rng, frames, secrets if inside else b"", context, told)
     for _ in range(rng.choice((0, 0, 0, 0, 0, 1, 2, 4))):
         data = rng.choice(BYTES)(rng, data)
         told.append("bytes")
@@ -320,13 +323,13 @@ BYTES: tuple[Callable[[random.Random, bytes], bytes], ...] = (
 # --- files
 
 
-def _file(rng: random.Random, frames: list[CapturedFrame], key_log: bytes, told: list[str]) -> bytes:
+def _file(rng: random.Random, frames: list[CapturedFrame], key_log: bytes, context: bytes, told: list[str]) -> bytes:
     order = rng.choice("<<<>")
     records = [(f, PSEUDO_HEADER.pack(f.link, f.towards, f.sed) + f.frame) for f in frames]
     if rng.random() < 0.15:
         told.append("pcap")
         return _pcap(rng, order, records)
-    return _pcapng(rng, order, records, key_log, told)
+    return _pcapng(rng, order, records, key_log, context, told)
 
 
 def _pcap(rng: random.Random, order: str, records: list[tuple[CapturedFrame, bytes]]) -> bytes:
@@ -340,9 +343,16 @@ def _pcap(rng: random.Random, order: str, records: list[tuple[CapturedFrame, byt
 
 
 def _pcapng(
-    rng: random.Random, order: str, records: list[tuple[CapturedFrame, bytes]], key_log: bytes, told: list[str]
+    rng: random.Random,
+    order: str,
+    records: list[tuple[CapturedFrame, bytes]],
+    key_log: bytes,
+    context: bytes,
+    told: list[str],
 ) -> bytes:
-    blocks: list[bytes] = [_block(order, 0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1))]
+    comment = struct.pack(order + "HH", 1, len(context)) + context + bytes(-len(context) % 4 + 4) if context else b""
+    section = struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1) + comment
+    blocks: list[bytes] = [_block(order, 0x0A0D0D0A, section)]
     resolution = rng.choice((6, 6, 6, 9, 0, 0x80, 0xFF, 63))
     options = struct.pack(order + "HHB3x", 9, 1, resolution) + struct.pack(order + "HH", 0, 0)
     link = LINKTYPE_USER0 if rng.random() < 0.97 else rng.randrange(300)
