@@ -13,6 +13,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from capture_kinds import Made, made
@@ -448,6 +449,8 @@ def test_lines_come_before_the_end(capture) -> None:
     ends = [entry.offset for entry in read_capture(path) if isinstance(entry, CapturedFrame)][1:]
     with subprocess.Popen([*PROGRAM, "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
         assert process.stdin is not None and process.stdout is not None
+        guard = Timer(60, process.kill)  # a line that never comes fails the test instead of holding it
+        guard.start()
         begin, lines = 0, []
         for number, end in enumerate(ends, 1):
             process.stdin.write(data[begin:end])
@@ -458,6 +461,7 @@ def test_lines_come_before_the_end(capture) -> None:
         process.stdin.close()
         assert process.stdout.read().endswith(b"12 frames; 1 session, 1 decrypted\n")
         assert process.wait(timeout=60) == 0
+        guard.cancel()
 
 
 def test_a_fifo_is_a_stream(capture, tmp_path: Path) -> None:
@@ -485,7 +489,10 @@ def test_interrupted(capture) -> None:
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write(data)
         process.stdin.flush()
+        guard = Timer(60, process.kill)
+        guard.start()
         process.stdout.readline()  # it is at work
+        guard.cancel()
         process.send_signal(2)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and b"interrupted" in err and b"Traceback" not in err
