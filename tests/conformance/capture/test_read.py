@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conformance.capture import CapturedFrame, Context, Entry, KeyLogText, Problem, read_capture, write_capture
-from conformance.capture.read import MAX_INTERFACES
+from conformance.capture.pcapng import MAX_INTERFACES
 from model.alphabet import Link
 
 reproducible = settings(derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
