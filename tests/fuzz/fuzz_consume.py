@@ -32,6 +32,7 @@ from conformance.sessions.track import Tracker
 from conformance.wire.describe import describe
 from conformance.wire.frames import HEADER as FRAME_HEADER
 from conformance.wire.secrets import KeyLog
+from model.profile import PROFILES
 
 TURNS = {"layers": 4, "keep": 5, "judge": 16, "monitors": 16, "show": 64, "program": 64}
 """Every so manieth case goes there. The reader, the tracker and the labels see all; the rest is slower, Scapy most."""
@@ -111,7 +112,8 @@ class Consumer:
             for one in chosen[:MOST_LAYERED]:
                 self._layers(one, show=turn["show"])
         if turn["judge"]:
-            judge_capture(frames, key_log, context)
+            known = context is None or context.profile in PROFILES  # of another it says that there is none
+            judge_capture(frames, key_log, context, profile=None if known else "historic")
         if turn["program"]:
             self._program(case)
         if turn["keep"]:
