@@ -89,6 +89,9 @@ class Case:
             self._play()
         except Diverged as error:
             verdict, reason, divergence = Verdict.FAIL, str(error), error.divergence
+            if self.purpose.scripted and self._deviated is None:  # then it is what the purpose is about
+                cited = [*self.purpose.requirements, *divergence.requirements]
+                divergence.requirements = list(dict.fromkeys(cited))
         except IutFault as error:
             verdict, reason, evidence = Verdict.FAIL, f"The IUT broke: {error.what}", list(error.evidence)
         except Unreached as error:
@@ -310,7 +313,7 @@ class Case:
         new, self._told[at] = facts[self._told.get(at, 0) :], len(facts)
         heard = words(new)
         if not any(told(heard, reaction) for reaction in said):
-            raise Unreached(f"the IUT said {', '.join(heard) or 'nothing'} to {at}.")
+            raise self._wrong([f"to {at}: {', '.join(heard) or 'nothing'}"], [s or "nothing" for s in said])
 
     def _expect_session(self, at: int) -> None:
         """The IUT is alive: once it is at rest, a session with an honest peer, or the SSS, works."""
@@ -335,8 +338,30 @@ class Case:
             for fact in found
         ]
         for evidence in self.purpose.evidence:
-            if not shown(evidence, facts):
-                raise Unreached(f"no frame of the scripted peers shows {evidence}: the deviation has not taken place.")
+            if shown(evidence, facts):
+                continue
+            if evidence.get("iut"):
+                raise self._wrong(["no frame that shows it"], [f"a frame that shows {evidence}"])
+            raise Unreached(f"No frame of the scripted peers shows {evidence}: the deviation has not taken place.")
+
+    def _wrong(self, observed: list[str], allowed: list[str]) -> Diverged:
+        """The IUT's reaction to a deviation is not what the purpose's requirements ask for."""
+        explanation = f"The IUT said {', '.join(observed)}. Asked for: {' or '.join(allowed)}."
+        step = len(self.judge.steps) - 1
+        return Diverged(
+            Divergence(
+                step=step,
+                time=self.lab.now,
+                stimulus="a deviation",
+                observed=observed,
+                allowed=[[a] for a in allowed],
+                observed_deadline=None,
+                allowed_deadlines=[],
+                rules=[],
+                requirements=list(self.purpose.requirements),
+                explanation=explanation,
+            )
+        )
 
     def _facts(self, peer: int, until: int | None) -> list[tuple[bool, list[dict[str, Any]]]]:
         """What there was between the IUT and a peer: whether it went to the IUT, and its facts."""

@@ -78,7 +78,7 @@ class Cast:
         """What the judge knows of the IUT."""
         authorities = Authorities(self.authorities())
         own = authorities.classify(self.deployment.credentials(self._purpose.iut).certificate)
-        return Identity(self._purpose.iut, authorities, own.public_key or b"")
+        return Identity(self._purpose.iut, authorities, own.public_key or b"", suite=self.deployment.suite)
 
     def nodes(self) -> dict[int, Node]:
         """The players by id."""

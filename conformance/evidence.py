@@ -35,7 +35,9 @@ from conformance.wire.secrets import KeyLog, SessionKeys
 
 FACTS: Final[dict[str, type]] = {
     # of a datagram
+    "iut": int,
     "records": int,
+    "place": int,
     "malformed": int,
     # of a record
     "type": int,
@@ -58,6 +60,7 @@ FACTS: Final[dict[str, type]] = {
     "signed": int,
     "suite": int,
     "cookie": int,
+    "extensions": str,
     "verified": int,
     # of an alert
     "level": int,
@@ -83,6 +86,7 @@ class Watch:
         self._client_random = b""
         self._server_random = b""
         self._suite = 0
+        self._hello_number = 0
         self._transcript = bytearray()
         self._chains: dict[int, tuple[bytes, ...]] = {}
         self._assemblers: dict[int, Assembler] = {}
@@ -92,12 +96,12 @@ class Watch:
         """The facts in one datagram, in order."""
         records = parse_datagram(data)
         found: list[dict[str, Any]] = []
-        for record in records:
+        for place, record in enumerate(records):
             if isinstance(record, Malformed):
                 found.append({"malformed": 1, "size": len(record.data), "hex": record.data.hex()})
                 continue
             for facts in self._record(source, record):
-                found.append(facts | {"records": len(records), "malformed": 0})
+                found.append(facts | {"records": len(records), "place": place, "malformed": 0})
         return found
 
     def _record(self, source: int, record: Record) -> Iterator[dict[str, Any]]:
@@ -119,7 +123,7 @@ class Watch:
             yield facts | {"size": len(record.fragment), "hex": record.fragment.hex()}
         elif record.content_type is ContentType.HANDSHAKE and plaintext:
             for fragment in parse_fragments(plaintext):
-                yield facts | self._fragment(source, fragment)
+                yield facts | self._fragment(source, fragment, record.epoch)
         else:
             alert = parse_alert(plaintext)
             if record.content_type is ContentType.ALERT and not isinstance(alert, Malformed):
@@ -129,7 +133,7 @@ class Watch:
     def _keys(self) -> SessionKeys | None:
         return self._keylog.keys(self._client_random, self._server_random, self._suite)
 
-    def _fragment(self, source: int, fragment: Fragment | Malformed) -> dict[str, Any]:
+    def _fragment(self, source: int, fragment: Fragment | Malformed, epoch: int) -> dict[str, Any]:
         if isinstance(fragment, Malformed):
             return {"size": len(fragment.data), "hex": fragment.data.hex()}
         facts: dict[str, Any] = {
@@ -140,10 +144,12 @@ class Watch:
             "size": len(fragment.body),
             "hex": fragment.body.hex(),
         }
-        if fragment.type is HandshakeType.CLIENT_HELLO and fragment.whole:
+        if fragment.type is HandshakeType.CLIENT_HELLO and fragment.whole and not epoch:
             facts |= self._client_hello(source, Message(fragment.type, fragment.message_seq, fragment.body))
-        else:
-            for message in self._assemblers.setdefault(source, Assembler()).feed(fragment):
+        elif fragment.type is not HandshakeType.HELLO_VERIFY_REQUEST:
+            # A ServerHello has the number of the ClientHello (RFC 6347, section 4.2.2).
+            assembler = self._assemblers.setdefault(source, Assembler(first=self._hello_number))
+            for message in assembler.feed(fragment):
                 facts |= self._message(source, message)
         return facts
 
@@ -153,18 +159,17 @@ class Watch:
             return {}
         self._client, self._client_random = source, body.random
         self._transcript = bytearray(message.encode())
+        self._hello_number = message.message_seq
         self._assemblers = {source: Assembler(first=message.message_seq + 1)}
-        return {"suite": body.suites[0], "cookie": len(body.cookie)}
+        return {"suite": body.suites[0], "cookie": len(body.cookie), "extensions": _numbers(body.extensions)}
 
     def _message(self, source: int, message: Message) -> dict[str, Any]:
         body, before = parse_message(message), bytes(self._transcript)
-        if message.type is HandshakeType.HELLO_VERIFY_REQUEST:
-            return {}
         self._transcript += message.encode()
         key = public_key(self._chains[source][0]) if self._chains.get(source) else None
         if isinstance(body, ServerHello):
             self._server_random, self._suite = body.random, body.suite
-            return {"suite": body.suite}
+            return {"suite": body.suite, "extensions": _numbers(body.extensions)}
         if isinstance(body, Certificate):
             self._chains[source] = body.chain
             return self._chain(body.chain)
@@ -190,9 +195,16 @@ class Watch:
         }
 
 
+def _numbers(extensions: Iterable[int]) -> str:
+    return " ".join(map(str, sorted(extensions)))
+
+
 def shown(evidence: Mapping[str, Any], facts: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether the facts bear it out: as many of them as `count` says, or at least one, have all that it names."""
-    wanted = {name: value for name, value in evidence.items() if name not in ("count", "hex")}
+    """Whether the facts bear it out: as many of them as `count` says, or at least one, have all that it names.
+
+    It is about what the peer sent, unless it says `iut`.
+    """
+    wanted = {"iut": 0} | {name: value for name, value in evidence.items() if name not in ("count", "hex")}
     part = evidence.get("hex", "")
     met = sum(
         all(fact.get(name) == value for name, value in wanted.items()) and _holds(fact.get("hex", ""), part)

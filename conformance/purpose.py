@@ -125,8 +125,6 @@ FORGED: Final = (
     "authority",
     "ca-false-issuer",
     "critical-extension",
-    "issuer-usage",
-    "long-path",
     "nul-name",
     "no-name",
     "padded-name",

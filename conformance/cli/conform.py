@@ -24,13 +24,14 @@ from conformance.cli.shared import (
 )
 from conformance.purpose import BadPurpose
 from conformance.report.console import Style, details, progress_line, table
-from conformance.report.requirements import load_requirements
+from conformance.report.requirements import load_requirements, load_standards
 from conformance.report.write import write_report
 from conformance.results import CaseResult, Report
 from conformance.targets.base import HarnessError
 from model.verdict import Verdict
 
-_EPILOG = """A PURPOSE is an id, a pattern such as 'glare-*', or a rule of the protocol page such as SES-9.
+_EPILOG = """A PURPOSE is an id, a pattern such as 'glare-*', or a requirement such as SES-9 (docs/protocol.md)
+or RFC6347-41 (docs/rfc6347.md).
 Without any, all are run.
 
 examples:
@@ -152,7 +153,8 @@ def select(purposes: Sequence[_Purpose], wanted: Sequence[str]) -> list[_Purpose
     if not wanted:
         return list(purposes)
     ids = [purpose.id for purpose in purposes]
-    rules = {rule for purpose in purposes for rule in purpose.requirements} | load_requirements().keys()
+    rules = {rule for purpose in purposes for rule in purpose.requirements}
+    rules |= load_requirements().keys() | load_standards().keys()
     chosen: set[str] = set()
     for name in wanted:
         if name in ids:
@@ -207,7 +209,7 @@ def _print(report: Report, out: Path, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(report.to_json())
         return
-    style, known = Style.of(sys.stdout), load_requirements()
+    style, known = Style.of(sys.stdout), load_requirements() | load_standards()
     for case in report.cases:
         if case.verdict is not Verdict.PASS:
             print("\n".join(details(case, known, style, folder=out)), end="\n\n")

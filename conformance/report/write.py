@@ -6,13 +6,13 @@ from pathlib import Path
 
 from conformance.report.html import write_page
 from conformance.report.junit import write_junit
-from conformance.report.requirements import load_requirements
+from conformance.report.requirements import load_requirements, load_standards
 from conformance.results import Report
 
 
 def write_report(report: Report, folder: Path) -> Path:
     """Write the three files into an existing folder; returns the page's path. Raises OSError if that fails."""
-    known = load_requirements()
+    known = load_requirements() | load_standards()
     (folder / "report.json").write_text(report.to_json(), "utf-8")
     write_junit(report, folder / "junit.xml", known)
     page = folder / "index.html"

@@ -77,11 +77,41 @@ def test_a_purpose_survives_its_trace() -> None:
         (document(iut=2), "need ids of 3 to 65535"),
         (document(peers=[{"id": 10}]), "need ids of 3 to 65535, each once"),
         (document(removed=[11]), "`removed` names a device"),
+        (document({"do": "expect", "what": "reaction", "said": [""]}), "`at` is missing: which peer, or the SSS"),
+        (document({"do": "expect", "what": "reaction", "at": 1}), "`said` and a `reaction` belong together"),
+        (document({"do": "expect", "what": "nothing", "said": [""]}), "`said` and a `reaction` belong together"),
+        (document({"do": "expect", "what": "reaction", "at": 1, "said": []}), "`said` is a list of texts"),
+        (document({"do": "expect", "what": "reaction", "at": 1, "said": ["flight7"]}), "no said 'flight7'"),
+        (document({"do": "expect", "what": "reaction", "at": 1, "said": ["alert"]}), "have codes, unlike 'alert'"),
+        (document({"do": "expect", "what": "reaction", "at": 1, "said": ["flight4 x"]}), "have codes, unlike"),
+        (document({"do": "expect", "what": "reaction", "at": 1, "said": ["alert bad_ca"]}), "did you mean bad_"),
+        (document({"do": "expect", "what": "session", "at": 11}), "`at` must be a SED of this purpose; 11 is none"),
+        (document({"do": "expect", "what": "answer", "at": 1}), "`at` must be a SED of this purpose; 1 is none"),
+        (document(peers=[{"id": 11, "script": {"edits": [{"at": "finnished"}]}}]), "peer 1: edit 1: no at 'finnished'"),
+        (document(peers=[{"id": 11, "credentials": "two-names"}]), "no credentials 'two-names'"),
+        (document(sss={"certificate": "bad"}), "sss: script: no certificate 'bad'"),
+        (document(evidence=[{"epok": 1}]), "evidence 1: no key 'epok'; did you mean epoch"),
+        (document(evidence=[{"epoch": "1"}]), "`epoch` must be int"),
+        (document(evidence=[{"hex": "0A"}]), "`hex` is not hexadecimal, in small letters"),
     ],
 )
 def test_a_bad_purpose_is_refused_with_what_where_and_what_instead(bad: dict[str, Any], told: str) -> None:
     with pytest.raises(BadPurpose, match=told):
         parse("p", bad)
+
+
+def test_ids_are_there_once_and_requirements_exist(tmp_path: Path) -> None:
+    text = 'title = "t"\nrequirements = ["RFC6347-41"]\nsteps = []\n'
+    (tmp_path / "below").mkdir()
+    (tmp_path / "p.toml").write_text(text)
+    assert [p.id for p in load_purposes(tmp_path)] == ["p"]
+    (tmp_path / "below/p.toml").write_text(text)
+    with pytest.raises(BadPurpose, match="there is another purpose p"):
+        load_purposes(tmp_path)
+    (tmp_path / "below/p.toml").unlink()
+    (tmp_path / "below/q.toml").write_text(text.replace("-41", "-46"))
+    with pytest.raises(BadPurpose, match=r"q\.toml: no requirement 'RFC6347-46'; did you mean"):
+        load_purposes(tmp_path)
 
 
 def test_a_bad_file_is_refused_with_its_path(tmp_path: Path) -> None:

@@ -44,7 +44,8 @@ def build(mutant: dict[str, Any], folder: Path) -> Path:
 
 
 def run(elf: Path, case: str) -> CaseResult:
-    return run_case(load(FOLDER / f"{case}.toml"), lambda: QemuTarget(elf), profile="hardened", seed=0).result
+    (path,) = FOLDER.rglob(f"{case}.toml")
+    return run_case(load(path), lambda: QemuTarget(elf), profile="hardened", seed=0).result
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[m["id"] for m in MUTANTS])
