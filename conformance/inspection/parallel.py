@@ -2,21 +2,19 @@
 
 What is known of a datagram depends only on what the same two parties said before it on the same link of the same
 controller. So each process reads the whole file, which is the cheap part, and explains only its share of those
-conversations. This one puts the lines in the file's order again, and numbers the sessions as they begin. A capture of
-one long conversation gains nothing from it.
+conversations. This one has a share too; it puts the others' lines where their frames stand in the file, and numbers the
+sessions as they begin. A capture of one long conversation gains nothing from it.
 
 The lines are those of one process, but that a tracker forgets sessions beyond its limit: several remember more.
 """
 
 from __future__ import annotations
 
-import heapq
 import multiprocessing
 import os
 import re
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Final
 
@@ -33,19 +31,9 @@ _NAMED: Final = re.compile(r"\bsession (\d+)\b")
 _BATCH: Final = 500
 """Rows that are sent at once."""
 
-Row = tuple[int, str | Problem, int, str, bool]
-"""Index of the entry in the file; the line before its session, or a problem; the session as its process numbers it
-(0: none); the line behind it; whether the session is decrypted."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Totals:
-    """What a process knows once the file has ended."""
-
-    frames: int
-    context: Context | None
-    useless: frozenset[str]
-    """Key logs of which no session of its share has a secret."""
+Row = tuple[str, int, str, bool]
+"""The line before its session; the session as its process numbers it (0: none); the line behind it; whether the session
+is decrypted."""
 
 
 def cores() -> int:
@@ -56,31 +44,40 @@ def cores() -> int:
 def show(source: Source, view: TableView, processes: int) -> None:
     """Write all lines, and fill in what `source` comes to. Raises OSError, also if a process died."""
     fork = multiprocessing.get_context("fork")
-    ends: list[Connection] = []
-    for share in range(processes):
+    useless: list[frozenset[str]] = []
+    """By process, the key logs of which no session of its share has a secret."""
+    others: list[Iterator[Row]] = []
+    for share in range(1, processes):
         ours, theirs = fork.Pipe(duplex=False)
         fork.Process(target=_work, args=(source, share, processes, theirs), daemon=True).start()
         theirs.close()
-        ends.append(ours)
-    numbers: list[dict[int, int]] = [{} for _ in ends]
+        others.append(_received(ours, useless))
+    own = _Explainer(source)
+    numbers: list[dict[int, int]] = [{} for _ in range(processes)]
     """By process, its own number of a session to ours."""
-    totals: list[_Totals] = []
-    streams = [_rows(end, share, totals) for share, end in enumerate(ends)]
-    for (_, before, session, after, decrypted), share in heapq.merge(*streams, key=_index):
-        if isinstance(before, Problem):
-            source.note(before)
-            if not before.fatal:
-                view.problem(before)
-            continue
-        known = numbers[share]
-        number = 0
-        if session:
-            number = known.get(session) or known.setdefault(session, source.sessions + 1)
-            source.count(number, decrypted)
-        view.line(joined(before, number, _renumbered(after, known)))
-    source.frames = totals[0].frames
-    source.context = totals[0].context
-    source.keys.keep(frozenset.intersection(*(total.useless for total in totals)))
+    for entry in read_capture(source.file):
+        if isinstance(entry, CapturedFrame):
+            if not source.frames:
+                source.clock.relative(entry.time_us)
+            source.frames += 1
+            share = _share(entry, processes)
+            before, session, after, decrypted = own.row(entry) if share == 0 else next(others[share - 1])
+            number = 0
+            if session:
+                known = numbers[share]
+                number = known.get(session) or known.setdefault(session, source.sessions + 1)
+                source.count(number, decrypted)
+                after = _renumbered(after, known)
+            view.line(joined(before, number, after))
+        elif isinstance(entry, Problem):
+            source.note(entry)
+            if not entry.fatal:
+                view.problem(entry)
+        else:
+            own.learn(entry)
+    for rows in others:
+        next(rows, None)  # none is left; this is where its process says the rest
+    source.keys.keep(frozenset.intersection(own.useless(), *useless))
 
 
 def _renumbered(text: str, known: dict[int, int]) -> str:
@@ -90,11 +87,8 @@ def _renumbered(text: str, known: dict[int, int]) -> str:
     return _NAMED.sub(lambda match: f"session {known.get(int(match[1]), 0)}", text)
 
 
-def _index(item: tuple[Row, int]) -> int:
-    return item[0][0]
-
-
-def _rows(end: Connection, share: int, totals: list[_Totals]) -> Iterator[tuple[Row, int]]:
+def _received(end: Connection, useless: list[frozenset[str]]) -> Iterator[Row]:
+    """The rows of another process."""
     while True:
         try:
             message = end.recv()
@@ -102,15 +96,47 @@ def _rows(end: Connection, share: int, totals: list[_Totals]) -> Iterator[tuple[
             raise OSError("a process that explains frames has died: too little memory?") from None
         if isinstance(message, OSError):
             raise message
-        if isinstance(message, _Totals):
-            totals.append(message)
+        if isinstance(message, frozenset):
+            useless.append(message)
             return
-        for row in message:
-            yield row, share
+        yield from message
+
+
+class _Explainer:
+    """Makes the rows of one share."""
+
+    def __init__(self, source: Source) -> None:
+        self._source, self._keys, self._clock = source, source.keys, source.clock
+        self._feed = Tracker(source.keys.secrets).feed
+        self._sessions = 0
+
+    def row(self, captured: CapturedFrame) -> Row:
+        """The next frame of the share."""
+        seen = self._feed(captured)
+        before, after = halves(seen, self._clock)
+        session = seen.session
+        if session is None:
+            return before, 0, after, False
+        if session.number > self._sessions:
+            self._sessions = session.number
+            self._keys.met(session.client_random)
+        return before, session.number, after, session.decrypted
+
+    def learn(self, entry: KeyLogText | Context) -> None:
+        """Take what else the file says."""
+        if isinstance(entry, KeyLogText):
+            self._keys.secrets.add_key_log(entry.text)
+        elif self._source.context is None:
+            self._source.context = entry
+            self._clock.context(entry)
+
+    def useless(self) -> frozenset[str]:
+        """The key logs of which no session so far has a secret."""
+        return frozenset(name for name, _ in self._keys.useless())
 
 
 def _work(source: Source, share: int, processes: int, out: Connection) -> None:
-    """One process."""
+    """One more process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process hears it, and ends the others
     try:
         for message in _explain(source, share, processes):
@@ -121,46 +147,28 @@ def _work(source: Source, share: int, processes: int, out: Connection) -> None:
         out.send(error)
 
 
-def _explain(source: Source, share: int, processes: int) -> Iterator[list[Row] | _Totals]:
-    clock, keys = source.clock, source.keys
-    feed = Tracker(keys.secrets).feed
+def _explain(source: Source, share: int, processes: int) -> Iterator[list[Row] | frozenset[str]]:
+    explainer = _Explainer(source)
     rows: list[Row] = []
-    frames = sessions = 0
-    for index, entry in enumerate(read_capture(source.file)):
+    begun = False
+    for entry in read_capture(source.file):
         if isinstance(entry, CapturedFrame):
-            if not frames:
-                clock.relative(entry.time_us)
-            frames += 1
-            if _share(entry, processes) != share:
-                continue
-            seen = feed(entry)
-            before, after = halves(seen, clock)
-            session = seen.session
-            if session is None:
-                rows.append((index, before, 0, after, False))
-            else:
-                if session.number > sessions:
-                    sessions = session.number
-                    keys.met(session.client_random)
-                rows.append((index, before, session.number, after, session.decrypted))
-        elif isinstance(entry, KeyLogText):
-            keys.secrets.add_key_log(entry.text)
-        elif isinstance(entry, Problem):
-            if share == 0:
-                rows.append((index, entry, 0, "", False))
-        elif source.context is None:
-            source.context = entry
-            clock.context(entry)
-        if len(rows) >= _BATCH:
-            yield rows
-            rows = []
+            if not begun:
+                begun = True
+                source.clock.relative(entry.time_us)
+            if _share(entry, processes) == share:
+                rows.append(explainer.row(entry))
+                if len(rows) >= _BATCH:
+                    yield rows
+                    rows = []
+        elif not isinstance(entry, Problem):
+            explainer.learn(entry)
     yield rows
-    yield _Totals(frames, source.context, frozenset(name for name, _ in keys.useless()))
+    yield explainer.useless()
 
 
 def _share(captured: CapturedFrame, processes: int) -> int:
-    """Whose a frame is: the same for both directions of a conversation, and mixed, for ids often are regular."""
+    """Whose a frame is: the same for both directions of a conversation."""
     data = captured.frame
     pair = int.from_bytes(data[2:4], "little") + int.from_bytes(data[4:6], "little")
-    mixed = (pair * 0x9E3779B1) ^ (captured.sed * 0x85EBCA6B) ^ (captured.link * 0xC2B2AE35)
-    return (mixed >> 13) % processes
+    return hash((pair, captured.sed, captured.link)) % processes
