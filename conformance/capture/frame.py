@@ -21,7 +21,7 @@ PSEUDO_HEADER: Final = struct.Struct("<BBH")
 """Link, direction, SED."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # never changed; frozen ones take long to make
 class CapturedFrame:
     """One SCEWL frame on one link of one controller."""
 

@@ -11,7 +11,7 @@ HEADER: Final = struct.Struct("<2sHHH")
 """Magic, target id, source id, length of the payload in bytes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # never changed; frozen ones take long to make
 class Frame:
     """One frame: SCEWL ids and up to 65,535 bytes of payload; whether FRM-2 allows the length is not judged here."""
 

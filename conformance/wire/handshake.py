@@ -45,7 +45,7 @@ class HandshakeType(IntEnum):
         return self.name.title().replace("_", "")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # never changed; not frozen, as Record is not
 class Fragment:
     """One fragment; `length` is the whole message's body, `offset` where `body` belongs in it, all in bytes."""
 
@@ -75,7 +75,7 @@ class Fragment:
             raise ValueError(f"a field of this fragment does not fit: {error}") from None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # never changed; not frozen, as Record is not
 class Message:
     """A whole handshake message."""
 
@@ -88,7 +88,9 @@ class Message:
         return Fragment(self.type, len(self.body), self.message_seq, 0, self.body).encode()
 
 
-_TYPES: Final = frozenset(HandshakeType)
+_TYPES: Final = {kind.value: kind for kind in HandshakeType}
+_HEADER: Final = struct.Struct(">IHBHBH")
+"""Type and length, message_seq, fragment_offset and fragment_length, each of 24 bits in two parts."""
 
 
 def parse_fragments(plaintext: bytes) -> list[Fragment | Malformed]:
@@ -99,31 +101,28 @@ def parse_fragments(plaintext: bytes) -> list[Fragment | Malformed]:
     if not plaintext:
         return [Malformed(b"", "an empty handshake record")]
     found: list[Fragment | Malformed] = []
-    position = 0
-    while position < len(plaintext):
-        fragment = _fragment(plaintext[position:])
-        found.append(fragment)
-        if isinstance(fragment, Malformed):
+    position, end = 0, len(plaintext)
+    while position < end:
+        start = position + HEADER_SIZE
+        if start > end:
+            found.append(Malformed(plaintext[position:], "shorter than a handshake header"))
             break
-        position += HEADER_SIZE + len(fragment.body)
+        head, message_seq, high, low, rest, size = _HEADER.unpack_from(plaintext, position)
+        kind, length, offset = _TYPES.get(head >> 24), head & 0xFFFFFF, high << 16 | low
+        size |= rest << 16
+        why = ""
+        if kind is None:
+            why = f"no handshake type {head >> 24}"
+        elif offset + size > length:
+            why = f"bytes {offset} to {offset + size} of a message of {length}"
+        elif size > end - start:
+            why = f"{end - start} of {size} bytes of a handshake fragment"
+        if kind is None or why:
+            found.append(Malformed(plaintext[position:], why))
+            break
+        position = start + size
+        found.append(Fragment(kind, length, message_seq, offset, plaintext[start:position]))
     return found
-
-
-def _fragment(data: bytes) -> Fragment | Malformed:
-    if len(data) < HEADER_SIZE:
-        return Malformed(data, "shorter than a handshake header")
-    kind = data[0]
-    length = int.from_bytes(data[1:4], "big")
-    message_seq = int.from_bytes(data[4:6], "big")
-    offset = int.from_bytes(data[6:9], "big")
-    size = int.from_bytes(data[9:12], "big")
-    if kind not in _TYPES:
-        return Malformed(data, f"no handshake type {kind}")
-    if offset + size > length:
-        return Malformed(data, f"bytes {offset} to {offset + size} of a message of {length}")
-    if len(data) - HEADER_SIZE < size:
-        return Malformed(data, f"{len(data) - HEADER_SIZE} of {size} bytes of a handshake fragment")
-    return Fragment(HandshakeType(kind), length, message_seq, offset, data[HEADER_SIZE : HEADER_SIZE + size])
 
 
 class Standing(Enum):
