@@ -13,12 +13,14 @@ import re
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import NoReturn
+from importlib import import_module
+from typing import Final, NoReturn
 
-from conformance.cli import check, conform, inspect, provision, replay
 from conformance.cli.shared import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_PIPE, EXIT_USAGE, UsageError, complain, nearest
 from conformance.targets.base import HarnessError
 
+_COMMANDS: Final = ("check", "conform", "replay", "inspect", "provision")
+"""Each is a module here with `add_parser`."""
 _EXAMPLES = """examples:
   scewl check                                check the model: every state, every property
   scewl conform                              run every purpose against our firmware in QEMU
@@ -40,8 +42,8 @@ class _Parser(argparse.ArgumentParser):
         super().error(message)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
+def build_parser(command: str = "") -> argparse.ArgumentParser:
+    """The parser of the whole command line, or of one command: whoever reads a capture need not load a prover."""
     parser = _Parser(
         prog="scewl",
         description="Check the model of DTLS over SCEWL, and judge implementations by it.",
@@ -49,8 +51,8 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (check, conform, replay, inspect, provision):
-        command.add_parser(commands)
+    for name in [command] if command in _COMMANDS else _COMMANDS:
+        import_module(f"conformance.cli.{name}").add_parser(commands)
     return parser
 
 
@@ -71,7 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     try:
-        args = build_parser().parse_args(argv)
+        words = sys.argv[1:] if argv is None else argv
+        args = build_parser(words[0] if words else "").parse_args(words)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else EXIT_USAGE
     try:

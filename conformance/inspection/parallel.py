@@ -30,6 +30,10 @@ _NAMED: Final = re.compile(r"\bsession (\d+)\b")
 """A session that a note names."""
 _BATCH: Final = 500
 """Rows that are sent at once."""
+_COLLECTING: Final = 0.1
+"""What it costs to put one line into the file's order, as a part of what it costs to make one."""
+MAX_CONVERSATIONS: Final = 1 << 16
+"""Conversations that are given out with care; further ones by chance."""
 
 Row = tuple[str, int, str, bool]
 """The line before its session; the session as its process numbers it (0: none); the line behind it; whether the session
@@ -52,7 +56,7 @@ def show(source: Source, view: TableView, processes: int) -> None:
         fork.Process(target=_work, args=(source, share, processes, theirs), daemon=True).start()
         theirs.close()
         others.append(_received(ours, useless))
-    own = _Explainer(source)
+    own, shares = _Explainer(source), _Shares(processes)
     numbers: list[dict[int, int]] = [{} for _ in range(processes)]
     """By process, its own number of a session to ours."""
     for entry in read_capture(source.file):
@@ -60,7 +64,7 @@ def show(source: Source, view: TableView, processes: int) -> None:
             if not source.frames:
                 source.clock.relative(entry.time_us)
             source.frames += 1
-            share = _share(entry, processes)
+            share = shares.of(entry)
             before, session, after, decrypted = own.row(entry) if share == 0 else next(others[share - 1])
             number = 0
             if session:
@@ -148,7 +152,7 @@ def _work(source: Source, share: int, processes: int, out: Connection) -> None:
 
 
 def _explain(source: Source, share: int, processes: int) -> Iterator[list[Row] | frozenset[str]]:
-    explainer = _Explainer(source)
+    explainer, shares = _Explainer(source), _Shares(processes)
     rows: list[Row] = []
     begun = False
     for entry in read_capture(source.file):
@@ -156,7 +160,7 @@ def _explain(source: Source, share: int, processes: int) -> Iterator[list[Row] |
             if not begun:
                 begun = True
                 source.clock.relative(entry.time_us)
-            if _share(entry, processes) == share:
+            if shares.of(entry) == share:
                 rows.append(explainer.row(entry))
                 if len(rows) >= _BATCH:
                     yield rows
@@ -167,8 +171,27 @@ def _explain(source: Source, share: int, processes: int) -> Iterator[list[Row] |
     yield explainer.useless()
 
 
-def _share(captured: CapturedFrame, processes: int) -> int:
-    """Whose a frame is: the same for both directions of a conversation."""
-    data = captured.frame
-    pair = int.from_bytes(data[2:4], "little") + int.from_bytes(data[4:6], "little")
-    return hash((pair, captured.sed, captured.link)) % processes
+class _Shares:
+    """Which process explains what. Each asks in the file's order, so all get the same answers.
+
+    A conversation, both directions of it, goes to the process that has had the least to do when it begins.
+    """
+
+    def __init__(self, processes: int) -> None:
+        self._owners: dict[tuple[int, int, int], int] = {}
+        self._loads = [0.0] * processes
+
+    def of(self, captured: CapturedFrame) -> int:
+        """The share of the next frame."""
+        data, owners, loads = captured.frame, self._owners, self._loads
+        ids = int.from_bytes(data[2:4], "little") + int.from_bytes(data[4:6], "little")
+        conversation = ids, captured.sed, captured.link
+        owner = owners.get(conversation)
+        if owner is None:
+            if len(owners) < MAX_CONVERSATIONS:
+                owner = owners[conversation] = loads.index(min(loads))
+            else:
+                owner = hash(conversation) % len(loads)
+        loads[owner] += 1
+        loads[0] += _COLLECTING
+        return owner

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,9 +51,18 @@ def test_the_table_is_the_same(
     assert "glare: session" in alone.out and "----" in alone.out and "not DTLS" in alone.out
 
 
-def test_every_process_has_a_share() -> None:
-    frames = [frame for kind in KINDS for frame in made(kind).frames]
-    assert {parallel._share(frame, 2) for frame in frames} == {0, 1}
+def test_shares_are_about_equal_and_keep_conversations_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    for known in (parallel.MAX_CONVERSATIONS, 1):
+        monkeypatch.setattr(parallel, "MAX_CONVERSATIONS", known)
+        shares = parallel._Shares(2)
+        frames = [replace(frame, sed=copy) for copy in range(20) for kind in KINDS for frame in made(kind).frames]
+        given = [shares.of(frame) for frame in frames]
+        assert 0.35 < sum(given) / len(given) < 0.65
+        owners: dict[tuple[object, ...], set[int]] = {}
+        for frame, share in zip(frames, given, strict=True):
+            ends = frozenset((frame.frame[2:4], frame.frame[4:6]))
+            owners.setdefault((ends, frame.sed, frame.link), set()).add(share)
+        assert all(len(shares) == 1 for shares in owners.values())
 
 
 def test_a_key_log_is_useless_only_if_it_is_to_all(
