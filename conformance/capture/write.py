@@ -27,6 +27,8 @@ _EPB_FLAGS, _INBOUND, _OUTBOUND = 2, 1, 2
 _MICROSECONDS = 6
 """`if_tsresol`: negative power of ten."""
 _MAX_OPTION = 0xFFFF
+_SECRETS_IN_A_BLOCK = 1_000
+"""Of some 180 bytes each: readers refuse very large blocks."""
 _MAX_TIME_US = 2**64 - 1
 
 _INTERFACES = {
@@ -62,7 +64,9 @@ def _blocks(
         options = _option(_IF_NAME, name.encode()) + _option(_IF_DESCRIPTION, description.encode())
         options += _option(_IF_TSRESOL, bytes([_MICROSECONDS])) + _option(_OPT_END, b"")
         yield _block(_INTERFACE, struct.pack("<HHI", LINKTYPE_USER0, 0, 0) + options)
-    if key_log := _key_log(secrets):
+    lines = _key_log(secrets)
+    for begin in range(0, len(lines), _SECRETS_IN_A_BLOCK):
+        key_log = "".join(lines[begin : begin + _SECRETS_IN_A_BLOCK]).encode()
         yield _block(_SECRETS, struct.pack("<II", _TLS_KEY_LOG, len(key_log)) + _padded(key_log))
     for frame in frames:
         yield _frame_block(frame)
@@ -81,7 +85,7 @@ def _frame_block(frame: CapturedFrame) -> bytes:
     return _block(_ENHANCED_PACKET, body)
 
 
-def _key_log(secrets: Iterable[tuple[bytes, bytes]]) -> bytes:
+def _key_log(secrets: Iterable[tuple[bytes, bytes]]) -> list[str]:
     """The lines of an NSS key log, each secret once, in the order given."""
     lines: dict[str, None] = {}
     for random, master in secrets:
@@ -89,7 +93,7 @@ def _key_log(secrets: Iterable[tuple[bytes, bytes]]) -> bytes:
             # The lengths only: a secret never shows in a message.
             raise ValueError(f"a secret is 32 and 48 bytes, not {len(random)} and {len(master)}")
         lines[f"CLIENT_RANDOM {random.hex()} {master.hex()}\n"] = None
-    return "".join(lines).encode()
+    return list(lines)
 
 
 def _cut(comment: str) -> bytes:

@@ -57,6 +57,10 @@ class Alarm:
     text: str
 
 
+MAX_DUE: Final = 1 << 12
+"""Times that are waited for at one tap."""
+
+
 @dataclass(frozen=True, slots=True)
 class Blind:
     """A monitor that could not look, wholly or in part."""
@@ -230,6 +234,14 @@ class Monitors:
                     self._order += 1
                     due = (sign.time_us + rule.after_us, self._order, watched.monitor.id, key, instance.entered)
                     heapq.heappush(self._due.setdefault(sign.tap, []), due)
+                    self._prune(self._due[sign.tap])
+
+    def _prune(self, due: list[tuple[int, int, str, Any, int]]) -> None:
+        """Forget times that are void, where time stands still and they pile up; then the latest."""
+        if len(due) <= MAX_DUE:
+            return
+        entered = {(name, key): i.entered for name, w in self._watched.items() for key, i in w.instances.items()}
+        due[:] = sorted(d for d in due if entered.get((d[2], d[3])) == d[4])[: MAX_DUE // 2]
 
     def _pass(self, tap: int, now: int) -> list[Alarm]:
         """Time passes at a tap."""

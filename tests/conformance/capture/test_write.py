@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from scapy.utils import RawPcapNgReader
 
-from conformance.capture import LINKTYPE_USER0, CapturedFrame, write_capture
+from conformance.capture import LINKTYPE_USER0, CapturedFrame, KeyLogText, Problem, read_capture, write_capture
+from conformance.wire.secrets import KeyLog
 from model.alphabet import Link
 
 RANDOM, OTHER, MASTER = bytes(range(32)), bytes(32), bytes(range(48))
@@ -129,3 +130,11 @@ def test_what_does_not_fit_is_refused_and_no_secret_shown(
         write_capture(path, [frame], [secret])
     assert MASTER.hex()[:20] not in str(caught.value)
     assert not path.exists()
+
+
+def test_many_secrets_are_all_read_back(tmp_path: Path) -> None:
+    secrets = [(n.to_bytes(32), n.to_bytes(48)) for n in range(6_500)]
+    write_capture(tmp_path / "a.pcapng", FRAMES, secrets)
+    entries = list(read_capture(tmp_path / "a.pcapng"))
+    log = KeyLog("".join(entry.text for entry in entries if isinstance(entry, KeyLogText)))
+    assert len(log) == 6_500 and not [entry for entry in entries if isinstance(entry, Problem)]
