@@ -11,7 +11,7 @@ from typing import Any
 
 from conformance.capture import CapturedFrame, Context
 from conformance.cast import Cast
-from conformance.evidence import Watch, shown, told, words
+from conformance.deviation import Deviation
 from conformance.faults import Fault
 from conformance.judge import Diverged, Judge
 from conformance.lab import Lab, Sighting
@@ -19,8 +19,7 @@ from conformance.purpose import Purpose
 from conformance.results import CaseResult, Divergence
 from conformance.sessions.track import Tracker
 from conformance.targets.base import HarnessError, IutFault, Target
-from conformance.wire.certificates import Authorities
-from conformance.wire.frames import HEADER, Frame, FrameReader
+from conformance.wire.frames import Frame, FrameReader
 from conformance.wire.secrets import KeyLog
 from model.alphabet import BROADCAST, DEREGISTER, FAA_ID, REFUSED, REGISTER, SSS_ID, Link
 from model.profile import PROFILES, Setting
@@ -74,10 +73,7 @@ class Case:
         """When the IUT was powered up, virtual milliseconds."""
         self._sent: list[tuple[int, int, bytes]] = []
         """Messages that CPUs gave: from, to, payload."""
-        self._told: dict[int, int] = {}
-        """How much of what the IUT said to a peer has been asked about."""
-        self._deviated: int | None = None
-        """The frames at the IUT's boundary until the scripted peers became honest."""
+        self._deviation = Deviation(purpose, self.lab, self._keylog, self.cast.authorities())
 
     # --- the whole run
 
@@ -89,7 +85,7 @@ class Case:
             self._play()
         except Diverged as error:
             verdict, reason, divergence = Verdict.FAIL, str(error), error.divergence
-            if self.purpose.scripted and self._deviated is None:  # then it is what the purpose is about
+            if self._deviation.lasts:  # then it is what the purpose is about
                 cited = [*self.purpose.requirements, *divergence.requirements]
                 divergence.requirements = list(dict.fromkeys(cited))
         except IutFault as error:
@@ -129,7 +125,9 @@ class Case:
             except Unreached as error:
                 raise Unreached(f"Step {number + 1} ({step}): {error.reason}") from None
         self._do_wait(until="idle")
-        self._find_evidence()
+        missing = self._deviation.missing_evidence(len(self.judge.steps) - 1)
+        if missing:
+            raise Unreached(missing)
         left = [f"{_at(self.purpose, d)} {_frame(f)}" for d, frames in self.lab.inbox.items() for f in frames]
         if left:
             raise Unreached(f"At the end a CPU had got something that the purpose does not expect: {', '.join(left)}.")
@@ -264,7 +262,7 @@ class Case:
     ) -> None:
         at = at or self.purpose.iut
         if what == "reaction":
-            self._expect_reaction(at, said)
+            self._deviation.expect(at, said, len(self.judge.steps) - 1)
             return
         if what == "session":
             self._expect_session(at)
@@ -307,18 +305,10 @@ class Case:
                     raise Unreached(f"{_at(self.purpose, at)} got {_frame(frame)}, which nobody gave for it.")
             got.clear()
 
-    def _expect_reaction(self, at: int, said: Sequence[str]) -> None:
-        """All that the IUT has said to a peer since it was last asked about is one of these."""
-        facts = [f for to_iut, fs in self._facts(at, None) if not to_iut for f in fs]
-        new, self._told[at] = facts[self._told.get(at, 0) :], len(facts)
-        heard = words(new)
-        if not any(told(heard, reaction) for reaction in said):
-            raise self._wrong([f"to {at}: {', '.join(heard) or 'nothing'}"], [s or "nothing" for s in said])
-
     def _expect_session(self, at: int) -> None:
         """The IUT is alive: once it is at rest, a session with an honest peer, or the SSS, works."""
         self._do_wait(until="idle")
-        self._deviated = len(self.lab.sightings) if self._deviated is None else self._deviated
+        self._deviation.end()
         self._boots += 1
         if at == SSS_ID:
             self.lab.nodes[at] = self.cast.scripted_sss({})
@@ -328,50 +318,6 @@ class Case:
             self._do_send(self.purpose.iut, SESSION_SIZE, at)
         self._do_wait(until="idle")
         self._do_expect("answer" if at == SSS_ID else "message", size=SESSION_SIZE, op=REGISTER)
-
-    def _find_evidence(self) -> None:
-        """What the purpose says of its scripted peers' frames was there."""
-        facts = [
-            fact | {"iut": int(not to_iut)}
-            for peer in self.purpose.scripted
-            for to_iut, found in self._facts(peer, self._deviated)
-            for fact in found
-        ]
-        for evidence in self.purpose.evidence:
-            if shown(evidence, facts):
-                continue
-            if evidence.get("iut"):
-                raise self._wrong(["no frame that shows it"], [f"a frame that shows {evidence}"])
-            raise Unreached(f"No frame of the scripted peers shows {evidence}: the deviation has not taken place.")
-
-    def _wrong(self, observed: list[str], allowed: list[str]) -> Diverged:
-        """The IUT's reaction to a deviation is not what the purpose's requirements ask for."""
-        explanation = f"The IUT said {', '.join(observed)}. Asked for: {' or '.join(allowed)}."
-        step = len(self.judge.steps) - 1
-        return Diverged(
-            Divergence(
-                step=step,
-                time=self.lab.now,
-                stimulus="a deviation",
-                observed=observed,
-                allowed=[[a] for a in allowed],
-                observed_deadline=None,
-                allowed_deadlines=[],
-                rules=[],
-                requirements=list(self.purpose.requirements),
-                explanation=explanation,
-            )
-        )
-
-    def _facts(self, peer: int, until: int | None) -> list[tuple[bool, list[dict[str, Any]]]]:
-        """What there was between the IUT and a peer: whether it went to the IUT, and its facts."""
-        watch = Watch(self._keylog, Authorities(self.cast.authorities()))
-        found = []
-        for sighting in self.lab.sightings[:until]:
-            if sighting.peer == peer and sighting.link is not Link.CPU and sighting.fate != "lost":
-                source = peer if sighting.towards else self.purpose.iut
-                found.append((sighting.towards, watch.datagram(source, sighting.data[HEADER.size :])))
-        return found
 
     def _payload(self, size: int) -> bytes:
         """The next payload: a function of seed, purpose and count."""

@@ -49,9 +49,9 @@ class _Maker:
         scalar = int.from_bytes(derive(hashlib.sha256(self.identity.key).digest(), "forged", purpose), "big")
         return ec.derive_private_key(scalar % 2**255 + 1, ec.SECP256R1())
 
-    def leaf(self, *names: str, extension: x509.ExtensionType | None = None, critical: bool = True) -> Shown:
-        """Of the right authority and for the own key, with these common names and one extension more."""
-        made = self.issue(_name(*names), self.own.public_key(), extension=extension, critical=critical)
+    def leaf(self, *names: str, extension: x509.ExtensionType | None = None) -> Shown:
+        """Of the right authority and for the own key, with these common names and one critical extension more."""
+        made = self.issue(_name(*names), self.own.public_key(), extension=extension)
         return Shown((made,), self.identity.key)
 
     def issue(
@@ -61,7 +61,6 @@ class _Maker:
         *,
         by: tuple[x509.Name, ec.EllipticCurvePrivateKey] | None = None,
         extension: x509.ExtensionType | None = None,
-        critical: bool = True,
     ) -> bytes:
         """A certificate, DER; `by` another issuer than the authority."""
         issuer = by[0] if by else x509.load_der_x509_certificate(self.identity.ca).subject
@@ -77,7 +76,7 @@ class _Maker:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         )
         if extension is not None:
-            builder = builder.add_extension(extension, critical=critical)
+            builder = builder.add_extension(extension, critical=True)
         return builder.sign(key, hashes.SHA256(), ecdsa_deterministic=True).public_bytes(Encoding.DER)
 
 
@@ -103,9 +102,7 @@ FORGERIES: Final[dict[str, Callable[[_Maker], Shown]]] = {
     "padded-name": lambda m: m.leaf("0" + m.name),
     "spaced-name": lambda m: m.leaf(m.name + " "),
     "two-names": lambda m: m.leaf("12", m.name),
-    "wrong-usage": lambda m: m.leaf(
-        m.name, extension=x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=True
-    ),
+    "wrong-usage": lambda m: m.leaf(m.name, extension=x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING])),
 }
 """By the names of `conformance.purpose.FORGED`."""
 

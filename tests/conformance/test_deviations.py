@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from conformance.abstraction import inbound
 from conformance.abstraction.conduct import acceptable_offer, usable
 from conformance.case import Outcome, run_case
 from conformance.cast import Cast
@@ -177,6 +178,27 @@ class TestCaught:
         assert done.verdict is Verdict.FAIL
         assert done.divergence is not None
         assert done.divergence.requirements[0] == "SES-6"  # not what the deviation is about: the honest hello after it
+
+
+@pytest.mark.parametrize(
+    ("blind_to", "name"),
+    [
+        ("acceptable", "server-hello-compression"),
+        ("acceptable_offer", "client-hello-suite-other"),
+        ("finished_fits", "client-finished-wrong"),
+        ("flight_whole", "client-fragments-gap"),
+        ("in_order", "server-done-early"),
+        ("usable", "client-certificate-wrong-usage"),
+    ],
+)
+def test_a_judge_that_does_not_look_is_wrong_about_a_right_iut(
+    blind_to: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbound, blind_to, lambda *_, **__: True)
+    done = result(name, ReferenceTarget)
+    assert done.verdict is Verdict.FAIL
+    assert done.divergence is not None
+    assert "Allowed: " in done.reason  # the model's verdict, not only the reaction's
 
 
 def test_a_deviation_that_does_not_take_place_is_inconclusive() -> None:
