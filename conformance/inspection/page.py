@@ -21,7 +21,7 @@ from conformance.capture import Problem
 from conformance.files import write_private
 from conformance.inspection.full import all_fields
 from conformance.inspection.ladder import LadderBuilder
-from conformance.inspection.results import marks, where
+from conformance.inspection.results import device, marks, where
 from conformance.inspection.source import Source
 from conformance.inspection.stats import Statistics, session_ends, suite
 from conformance.inspection.views import alarm_text
@@ -147,6 +147,7 @@ class PageView:
     def _verdict(self, verdict: DeviceVerdict) -> dict[str, Any]:
         known = load_requirements()
         return {
+            "device": device(verdict),
             "verdict": verdict,
             "tone": _TONES[verdict.standing],
             "where": where(verdict, self.source.clock),

@@ -13,6 +13,7 @@ from conformance.monitors import Alarm
 from conformance.onlooker import DeviceVerdict, Standing
 from conformance.report.console import Style
 from conformance.report.requirements import Requirement, describe
+from model.alphabet import SSS_ID
 
 _MOST_ALARMS = 50
 """Alarms that the text shows; JSON has more."""
@@ -50,7 +51,12 @@ def _mark(verdict: DeviceVerdict) -> str:
     came = ", ".join(verdict.observed) or "nothing"
     allowed = " or ".join(", ".join(outputs) or "nothing" for outputs in verdict.expected[:_FEW]) or "nothing"
     requirements = ", ".join(verdict.requirements[:_FEW])
-    return f"NOT ALLOWED, SED {verdict.sed}: came {came}; allowed: {allowed} ({requirements})"
+    return f"NOT ALLOWED, {device(verdict)}: came {came}; allowed: {allowed} ({requirements})"
+
+
+def device(verdict: DeviceVerdict) -> str:
+    """`SED 10`, or `SSS`."""
+    return "SSS" if verdict.sed == SSS_ID else f"SED {verdict.sed}"
 
 
 def where(verdict: DeviceVerdict, clock: Clock) -> str:
@@ -65,10 +71,14 @@ def where(verdict: DeviceVerdict, clock: Clock) -> str:
 
 def verdict_text(verdict: DeviceVerdict, clock: Clock, known: Mapping[str, Requirement], style: Style) -> Iterator[str]:
     """A device's lines."""
+    if not verdict.judged and not verdict.links:
+        yield style.strong(f"{device(verdict)}: not judged")
+        yield from _wrapped(verdict.text, style)
+        return
     name = verdict.standing.value.upper()
     links = ", ".join(LINKS[link] for link in verdict.links) or "none"
     at = where(verdict, clock)
-    yield style.strong(f"SED {verdict.sed}: {name}{', ' + at if at else ''}")
+    yield style.strong(f"{device(verdict)}: {name}{', ' + at if at else ''}")
     yield from _wrapped(verdict.text, style)
     yield f"    judged: {counted(verdict.judged, 'frame')}; links captured: {links}"
     if verdict.observed or verdict.expected:

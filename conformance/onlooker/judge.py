@@ -62,14 +62,14 @@ def judge_capture(
     for number, captured in enumerate(frames, 1):
         number = captured.number or number
         if captured.link is Link.SSS:
-            others[SSS_ID] = "The SSS is not judged: the model's judge is for controllers."
+            others[SSS_ID] = "The model's judge is for controllers."
         if captured.sed < LOWEST_SED_ID:
-            others.setdefault(captured.sed, "Not judged: no controller has this id.")
+            others.setdefault(captured.sed, "No controller has this id.")
             continue
         if own := watch(captured.sed, False):
             own.feed(captured, number)
         else:
-            others[captured.sed] = f"Not judged: the capture has more than {MOST_DEVICES} devices."
+            others[captured.sed] = f"The capture has more than {MOST_DEVICES} devices."
         peer = _peer(captured)
         if peer is not None and (other := watch(peer, True)):
             other.feed(replace(captured, sed=peer, towards=not captured.towards), number)

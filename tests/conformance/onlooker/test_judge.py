@@ -118,7 +118,7 @@ def test_a_real_clock_is_tolerated(name, scene):
 def test_every_device_is_listed_and_the_sss_is_not_judged(scene):
     verdicts = scene("register").judge()
     assert list(verdicts) == [SSS_ID, IUT]
-    assert verdicts[SSS_ID].standing is Standing.UNKNOWN and "not judged" in verdicts[SSS_ID].text
+    assert verdicts[SSS_ID].standing is Standing.UNKNOWN and "controllers" in verdicts[SSS_ID].text
     assert list(scene("unregistered-16").judge()) == [IUT, 11]
 
 
@@ -126,7 +126,7 @@ def test_what_is_no_controller_is_not_judged():
     frames = [CapturedFrame(n, Link.RADIO, True, sed, b"") for n, sed in enumerate([0, 1, 2, *range(3, 300)])]
     verdicts = judge_capture(frames, KeyLog())
     assert [v.sed for v in verdicts] == list(range(300))
-    assert all(v.standing is Standing.UNKNOWN and "no controller" in v.text for v in verdicts[:3])
+    assert all(v.standing is Standing.UNKNOWN and "No controller" in v.text for v in verdicts[:3])
     assert sum("more than 256 devices" in v.text for v in verdicts) == 297 - 256
 
 
