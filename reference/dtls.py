@@ -76,6 +76,9 @@ class CookieJar:
 class Session:
     """One DTLS association. `outgoing` collects its datagrams, `secrets` its (client_random, master secret) pairs."""
 
+    server_hello_done_seq = 5
+    """Its number behind ServerHello (1), Certificate, ServerKeyExchange and CertificateRequest."""
+
     def __init__(
         self,
         credentials: Credentials,
@@ -177,10 +180,13 @@ class Session:
         return record.epoch == 1 and c.tls.mbedtls_ssl_check_record(self._ssl, copy, len(record.raw)) == 0
 
     def _feed_handshake(self, record: records.Record) -> Happening:
-        if self._verified and records.is_hello_verify_request(record):
-            return NOTHING  # one in a session (section 4, pinned)
+        is_handshake = self._server is None and record.kind == records.HANDSHAKE
+        if is_handshake and self._verified == records.is_hello_verify_request(record):
+            return NOTHING  # DTL-3: a HelloVerifyRequest comes first, and only once
         if records.has_weak_proof(record):
             return self._fail()
+        if records.asks_for_no_certificate(record, self.server_hello_done_seq):
+            return self._fail()  # DTL-1: both sides authenticate
         self._pending = record.raw
         happening = self._handshake()
         self._pending = None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 HEADER_SIZE = 13
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
-CLIENT_HELLO, HELLO_VERIFY_REQUEST, CERTIFICATE_VERIFY = 1, 3, 15
+CLIENT_HELLO, HELLO_VERIFY_REQUEST, SERVER_HELLO_DONE, CERTIFICATE_VERIFY = 1, 3, 14, 15
 DTLS_1_0, DTLS_1_2 = 0xFEFF, 0xFEFD
 _HEADER = struct.Struct("!BHHHIH")
 _HANDSHAKE_HEADER_SIZE = 12
@@ -64,18 +64,29 @@ def is_hello_verify_request(record: Record) -> bool:
     return record.kind == HANDSHAKE and record.epoch == 0 and record.fragment[:1] == bytes([HELLO_VERIFY_REQUEST])
 
 
+def asks_for_no_certificate(record: Record, done_seq: int) -> bool:
+    """Whether a plaintext record has a ServerHelloDone numbered below `done_seq`: no CertificateRequest was before."""
+    return any(kind == SERVER_HELLO_DONE and message_seq < done_seq for kind, message_seq, _, _ in _fragments(record))
+
+
 def has_weak_proof(record: Record) -> bool:
     """Whether a plaintext record holds the beginning of a CertificateVerify with another hash than SHA-256 or SHA-384.
 
     The library verifies any that it knows, SHA-1 among them (RFC 5246, section 7.4.8, wants one that was asked for).
     """
-    body = record.fragment if record.kind == HANDSHAKE and record.epoch == 0 else b""
-    while len(body) >= _HANDSHAKE_HEADER_SIZE:
-        size = int.from_bytes(body[9:12], "big")
-        if body[0] == CERTIFICATE_VERIFY and not any(body[6:9]) and body[12:13] not in (b"", b"\4", b"\5"):
-            return True
-        body = body[_HANDSHAKE_HEADER_SIZE + size :]
-    return False
+    return any(
+        kind == CERTIFICATE_VERIFY and offset == 0 and body[:1] not in (b"", b"\4", b"\5")
+        for kind, _, offset, body in _fragments(record)
+    )
+
+
+def _fragments(record: Record) -> Iterator[tuple[int, int, int, bytes]]:
+    """Type, message_seq, offset and bytes of each handshake fragment of a plaintext record."""
+    left = record.fragment if record.kind == HANDSHAKE and record.epoch == 0 else b""
+    while len(left) >= _HANDSHAKE_HEADER_SIZE:
+        end = _HANDSHAKE_HEADER_SIZE + int.from_bytes(left[9:12], "big")
+        yield left[0], int.from_bytes(left[4:6], "big"), int.from_bytes(left[6:9], "big"), left[12:end]
+        left = left[end:]
 
 
 def client_hello(record: Record) -> ClientHello | None:

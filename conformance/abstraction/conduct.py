@@ -86,9 +86,6 @@ def offered_signatures(hello: ClientHello) -> tuple[int, ...]:
 def in_order(session: Session, kind: HandshakeType) -> bool:
     """Whether the peer's next plaintext message may be of this kind; notes it if so."""
     left = FLIGHTS[session.client][session.heard :]
-    if left[:1] == (HandshakeType.CERTIFICATE_REQUEST,) and kind is HandshakeType.SERVER_HELLO_DONE:
-        session.heard += 1  # a server need not ask for a certificate
-        left = left[1:]
     if left[:1] != (kind,):
         return False
     session.heard += 1
@@ -130,6 +127,8 @@ def acceptable(session: Session, message: Message, body: object, before: bytes) 
             return _server_key_exchange(session, message.body)
         case HandshakeType.CLIENT_KEY_EXCHANGE:
             return message.body[:1] == bytes([POINT]) and _on_curve(message.body[1:])
+        case HandshakeType.CERTIFICATE_REQUEST:
+            return _certificate_request(message.body)
         case HandshakeType.SERVER_HELLO_DONE:
             return not message.body
     return True
@@ -174,6 +173,16 @@ def _server_key_exchange(session: Session, body: bytes) -> bool:
         and int.from_bytes(algorithm, "big") in session.signatures
         and keys_proved(session.peer_key, session.client_random + session.server_random, body)
     )
+
+
+def _certificate_request(body: bytes) -> bool:
+    """Three lists behind their lengths, and nothing else: types, signature algorithms, authorities."""
+    for width in (1, 2, 2):
+        end = width + int.from_bytes(body[:width], "big")
+        if len(body) < end:
+            return False
+        body = body[end:]
+    return not body
 
 
 def _on_curve(point: bytes) -> bool:

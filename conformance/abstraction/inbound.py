@@ -32,6 +32,7 @@ from model.alphabet import MTU, PLAINTEXT, SSS_ID, Ca, Event
 
 LAST_OF_FLIGHT = {HandshakeType.HELLO_VERIFY_REQUEST: 2, HandshakeType.SERVER_HELLO_DONE: 4}
 """The last unprotected message of a server's flight, and the flight."""
+_BEFORE_COOKIE = (HandshakeType.HELLO_VERIFY_REQUEST, HandshakeType.HELLO_REQUEST)
 CHANGE_CIPHER_SPEC = b"\1"
 """Its content (RFC 5246, section 7.1)."""
 
@@ -91,8 +92,8 @@ def _plain(memory: Memory, source: int, record: Record) -> list[Event]:
 
 def _fragment(memory: Memory, source: int, fragment: Fragment) -> list[Event]:
     session = memory.sessions.get(source)
-    if session is None:
-        return [Event("forged", (source,))]
+    if session is None or (session.client and not session.offer_seq and fragment.type not in _BEFORE_COOKIE):
+        return [Event("forged", (source,))]  # DTL-3: a server says nothing else before it has seen its cookie
     match session.inbound.standing(fragment):
         case Standing.REPEAT if fragment.type in LAST_OF_FLIGHT:
             return [Event("repeat", (source, LAST_OF_FLIGHT[fragment.type], PLAINTEXT))]

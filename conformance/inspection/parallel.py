@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import re
 import signal
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
+from queue import Queue
+from threading import Thread
 from typing import Final
 
 from conformance.capture import CapturedFrame, Context, KeyLogText, Problem, read_capture
@@ -30,7 +33,9 @@ _NAMED: Final = re.compile(r"\bsession (\d+)\b")
 """A session that a note names."""
 _BATCH: Final = 500
 """Rows that are sent at once."""
-_COLLECTING: Final = 0.1
+_AHEAD: Final = 64
+"""Batches that a process may be ahead."""
+_COLLECTING: Final = 0.05
 """What it costs to put one line into the file's order, as a part of what it costs to make one."""
 MAX_CONVERSATIONS: Final = 1 << 16
 """Conversations that are given out with care; further ones by chance."""
@@ -92,18 +97,29 @@ def _renumbered(text: str, known: dict[int, int]) -> str:
 
 
 def _received(end: Connection, useless: list[frozenset[str]]) -> Iterator[Row]:
-    """The rows of another process."""
+    """The rows of another process, which may run ahead: conversations differ in length, and a pipe holds little."""
+    ahead: Queue[bytes] = Queue(_AHEAD)
+    Thread(target=_receive, args=(end, ahead), daemon=True).start()
     while True:
-        try:
-            message = end.recv()
-        except EOFError:
-            raise OSError("a process that explains frames has died: too little memory?") from None
+        packed = ahead.get()
+        if not packed:
+            raise OSError("a process that explains frames has died: too little memory?")
+        message = pickle.loads(packed)
         if isinstance(message, OSError):
             raise message
         if isinstance(message, frozenset):
             useless.append(message)
             return
         yield from message
+
+
+def _receive(end: Connection, ahead: Queue[bytes]) -> None:
+    """Take from the pipe; nothing, if the process is gone."""
+    try:
+        while True:
+            ahead.put(end.recv_bytes())
+    except (EOFError, OSError):
+        ahead.put(b"")
 
 
 class _Explainer:

@@ -7,7 +7,6 @@ Every frame counts as it was captured: one that was captured at two controllers 
 from __future__ import annotations
 
 import statistics
-from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -135,10 +134,10 @@ class Statistics:
         if count.established is None and seen.flight == _LAST_FLIGHT:
             count.established = captured.time_us
 
-    def durations(self) -> array[int]:
+    def durations(self) -> list[int]:
         """Of all complete handshakes, microseconds, shortest first."""
         found = (count.handshake_us for count in self.sessions.values())
-        return array("q", sorted(duration for duration in found if duration is not None))
+        return sorted(duration for duration in found if duration is not None)
 
     def document(self) -> dict[str, Any]:
         """For JSON; times in microseconds."""

@@ -354,7 +354,7 @@ class Watch:
         if not (self._exact and self._lossless and self.candidates) or self._accused:
             return
         self._end_burst(self._now, True)
-        if not self._accused and all(map(self._owed, self.candidates)):
+        if self.candidates and not self._accused and all(map(self._owed, self.candidates)):
             self._wrong(self._missing(self.candidates))
 
     def _annotate(self, number: int) -> None:

@@ -48,9 +48,25 @@ bool record_fragment(const struct record *record, struct fragment *out) {
            out->length <= out->total - out->offset;
 }
 
+/** Number of a ServerHelloDone behind ServerHello (1), Certificate, ServerKeyExchange and CertificateRequest. */
+#define SERVER_HELLO_DONE_SEQ 5u
+
 bool record_is_verify_request(const struct record *record) {
     struct fragment fragment;
     return record->epoch == 0 && record_fragment(record, &fragment) && fragment.type == HANDSHAKE_VERIFY_REQUEST;
+}
+
+bool record_asks_for_no_certificate(const struct record *record) {
+    struct record rest = *record;
+    struct fragment fragment;
+    while (rest.epoch == 0 && record_fragment(&rest, &fragment)) {
+        if (fragment.type == HANDSHAKE_SERVER_HELLO_DONE && fragment.message_seq < SERVER_HELLO_DONE_SEQ) {
+            return true;
+        }
+        rest.body += HANDSHAKE_HEADER + fragment.length;
+        rest.body_length -= HANDSHAKE_HEADER + fragment.length;
+    }
+    return false;
 }
 
 bool record_fits_handshake(const struct record *record) {

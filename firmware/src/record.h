@@ -18,6 +18,7 @@
 #define HANDSHAKE_HEADER 12u
 #define HANDSHAKE_CLIENT_HELLO 1u
 #define HANDSHAKE_VERIFY_REQUEST 3u
+#define HANDSHAKE_SERVER_HELLO_DONE 14u
 
 struct record {
     uint8_t type;
@@ -49,6 +50,9 @@ bool record_fragment(const struct record *record, struct fragment *out);
 
 /** Whether a record begins with a HelloVerifyRequest, whole or in part. */
 bool record_is_verify_request(const struct record *record);
+
+/** Whether a plaintext record holds a ServerHelloDone whose number leaves no place for a CertificateRequest. */
+bool record_asks_for_no_certificate(const struct record *record);
 
 /** Whether a plaintext record has a form that a handshake may contain; anything else is noise (RFC 6347, 4.1.2.7). */
 bool record_fits_handshake(const struct record *record);

@@ -186,6 +186,15 @@ void session_end(void) {
 
 /* --- handshake --------------------------------------------------------------------------------------------- */
 
+/** The handshake ends; the peer hears of it once. Mbed TLS is silent about some refusals. */
+static enum session_standing refuse(void) {
+    if (!alert_sent) {
+        (void)mbedtls_ssl_send_alert_message(&ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL,
+                                             MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE);
+    }
+    return SESSION_FAILED;
+}
+
 enum session_standing session_step(void) {
     int error;
     do {
@@ -201,12 +210,7 @@ enum session_standing session_step(void) {
         return SESSION_ESTABLISHED;
     }
     bool peer_ended = error == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE || error == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY;
-    if (!peer_ended && error != MBEDTLS_ERR_SSL_TIMEOUT && !alert_sent) {
-        /* Mbed TLS is silent about some refusals; the page asks for one alert. */
-        (void)mbedtls_ssl_send_alert_message(&ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL,
-                                             MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE);
-    }
-    return SESSION_FAILED;
+    return peer_ended || error == MBEDTLS_ERR_SSL_TIMEOUT ? SESSION_FAILED : refuse();
 }
 
 static bool awaits_finished(void) {
@@ -248,8 +252,12 @@ enum session_standing session_handshake(const struct record *record) {
     if (record->epoch != 0 || !record_fits_handshake(record)) {
         return SESSION_RUNNING;
     }
-    if (verified && record_is_verify_request(record)) {
-        return SESSION_RUNNING; /* one in a session, as a repeat */
+    if (mbedtls_ssl_conf_get_endpoint(&config) == MBEDTLS_SSL_IS_CLIENT && record->type == RECORD_HANDSHAKE &&
+        verified == record_is_verify_request(record)) {
+        return SESSION_RUNNING; /* DTL-3: a HelloVerifyRequest comes first, and only once */
+    }
+    if (record_asks_for_no_certificate(record)) {
+        return refuse(); /* DTL-1: both sides authenticate */
     }
     input = record;
     enum session_standing standing = session_step();

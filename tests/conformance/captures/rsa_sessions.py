@@ -44,6 +44,7 @@ class RsaPeer(Peer):
 class RsaSession(Session):
     """A session of the historic suite, with the extensions that its stack may or may not have had."""
 
+    server_hello_done_seq = 4  # no ServerKeyExchange
     extended_master_secret = False
     encrypt_then_mac = False
 

@@ -40,6 +40,15 @@ def test_how_long_a_handshake_took(explained) -> None:
     }  # fmt: skip
 
 
+def test_a_handshake_across_all_times_that_a_file_can_hold(explained) -> None:
+    frames = explained("registered-964")
+    late = [
+        replace(seen, captured=replace(seen.captured, time_us=seen.captured.time_us + (n > 4) * (2**64 - 2**32)))
+        for n, seen in enumerate(frames)
+    ]
+    assert fed(late).document()["handshakes"]["longest_us"] > 2**63
+
+
 def test_alerts_by_who_sent_them(explained) -> None:
     alerts = fed(explained("wrong-ca-server")).document()["alerts"]
     assert any(alert["what"].startswith("alert fatal") for alert in alerts)

@@ -201,6 +201,14 @@ def test_what_a_complete_capture_lacks_was_not_sent(name, which, rule, scene):
     assert verdict.frames and verdict.time_us is not None and verdict.expected
 
 
+def test_whichever_frame_a_complete_capture_lacks_the_device_is_accused(scene):
+    told = scene("glare-lower")
+    for frames in (told.frames, told.frames[:10]):
+        for at in range(len(frames) - 1):
+            cut = replace(told, frames=frames[:at] + frames[at + 1 :])
+            assert cut.judge(lossless=True)[IUT].standing is Standing.NOT_ALLOWED, f"{len(frames)}, not {at + 1}"
+
+
 @pytest.mark.parametrize("ms", [-1_000, 1_000])
 def test_a_retransmission_at_another_time(ms, scene):
     told = scene("absent-peer")
