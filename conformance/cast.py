@@ -13,11 +13,8 @@ from typing import Any, Final
 from conformance.abstraction import Identity
 from conformance.forged import forge
 from conformance.lab import Node
-from conformance.peer.credentials import Identity as PeerIdentity
-from conformance.peer.credentials import Shown
-from conformance.peer.endpoint import Endpoint
 from conformance.peer.node import PeerSed, PeerSss, Registrar, sed_identity, sss_identity
-from conformance.peer.script import Script, parse
+from conformance.peer.script import parse
 from conformance.purpose import Peer, Purpose
 from conformance.wire.certificates import Authorities
 from conformance.wire.frames import Frame, FrameReader
@@ -91,7 +88,8 @@ class Cast:
         scripted = parse(peer.script)
         identity = sed_identity(self.deployment, peer.id)
         shown = None if peer.credentials == "good" else forge(peer.credentials, identity)
-        return ScriptedSed(peer.id, identity, shown, scripted, self._seed + b"/scripted")
+        seed = self._seed + b"/scripted"
+        return PeerSed(peer.id, identity, client=scripted, server=scripted, seed=seed, certificates=shown)
 
     def scripted_sss(self, document: dict[str, Any]) -> PeerSss:
         """An SSS with a script; `{}` is an honest one."""
@@ -134,20 +132,6 @@ class Cast:
         if peer.credentials == "foreign-certificate":
             foreign.ca = self.deployment.authority.certificate
         return foreign
-
-
-class ScriptedSed(PeerSed):
-    """A scripted SED that may show another certificate than its own."""
-
-    def __init__(self, sed_id: int, identity: PeerIdentity, shown: Shown | None, does: Script, seed: bytes) -> None:
-        super().__init__(sed_id, identity, client=does, server=does, seed=seed)
-        self._shown = shown
-
-    def _open(self, other: int, role: str, script: Script, now: int) -> Endpoint:
-        session = super()._open(other, role, script, now)
-        if self._shown is not None:
-            session._state.shown = self._shown
-        return session
 
 
 _STRANGER: Final = 0
