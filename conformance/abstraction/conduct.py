@@ -17,10 +17,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 from conformance.abstraction.proof import keys_proved, proves, public_key
 from conformance.abstraction.session import Session
 from conformance.wire.handshake import (
+    Assembler,
     Certificate,
     CertificateVerify,
     ClientHello,
-    Fragment,
     HandshakeType,
     Message,
     ServerHello,
@@ -97,20 +97,29 @@ def flight_whole(session: Session) -> bool:
     return session.heard == len(FLIGHTS[session.client])
 
 
-def finished_fits(session: Session) -> bool:
-    """Whether the peer's Finished is right, as far as the handshake and its secret are known (RFC 5246, 7.4.9)."""
+def hear_finished(session: Session) -> bool:
+    """Whether the peer's Finished is whole; spoils the session if it is wrong, as far as the handshake and its secret
+    are known (RFC 5246, section 7.4.9). It may come in fragments, in any order."""
     known = len(session.transcribed) >= OWN_MESSAGES[session.client] and flight_whole(session)
     if not isinstance(session.keys, SessionKeys) or not session.of_profile or not known:
         return True
-    fragments = parse_fragments(session.finished_body)
-    first = fragments[0]
-    if len(fragments) > 1 or not isinstance(first, Fragment) or not first.whole:
-        return False
-    transcript = bytes(session.transcript)
-    if session.own_finished is not None:  # the server's Finished is over the client's, too
-        transcript += session.keys.open(session.own_finished, from_client=True) or b""
-    wanted = session.keys.verify_data(transcript, from_client=not session.client)
-    return first.type is HandshakeType.FINISHED and first.body == wanted
+    assembler = Assembler(first=session.inbound.next_seq)
+    for seq, plaintext in session.closing:
+        session.finished = seq
+        fragments = parse_fragments(plaintext)
+        for fragment in fragments:
+            if isinstance(fragment, Malformed):
+                session.spoiled = True
+                return True
+            if messages := assembler.feed(fragment):
+                transcript = bytes(session.transcript)
+                if session.own_finished is not None:  # the server's Finished is over the client's, too
+                    transcript += session.keys.open(session.own_finished, from_client=True) or b""
+                wanted = session.keys.verify_data(transcript, from_client=not session.client)
+                right = messages[0].type is HandshakeType.FINISHED and messages[0].body == wanted
+                session.spoiled |= not right or fragment is not fragments[-1]
+                return True
+    return False
 
 
 def acceptable(session: Session, message: Message, body: object, before: bytes) -> bool:

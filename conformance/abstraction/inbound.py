@@ -5,8 +5,8 @@ from __future__ import annotations
 from conformance.abstraction.conduct import (
     acceptable,
     acceptable_offer,
-    finished_fits,
     flight_whole,
+    hear_finished,
     in_order,
     usable,
 )
@@ -33,6 +33,8 @@ from model.alphabet import MTU, PLAINTEXT, SSS_ID, Ca, Event
 LAST_OF_FLIGHT = {HandshakeType.HELLO_VERIFY_REQUEST: 2, HandshakeType.SERVER_HELLO_DONE: 4}
 """The last unprotected message of a server's flight, and the flight."""
 _BEFORE_COOKIE = (HandshakeType.HELLO_VERIFY_REQUEST, HandshakeType.HELLO_REQUEST)
+MAX_CLOSING = 64
+"""Protected handshake records that are kept for a peer's Finished: more than the smallest fragments of one need."""
 CHANGE_CIPHER_SPEC = b"\1"
 """Its content (RFC 5246, section 7.1)."""
 
@@ -83,6 +85,9 @@ def _plain(memory: Memory, source: int, record: Record) -> list[Event]:
             alert = parse_alert(record.fragment)
             if isinstance(alert, Malformed):
                 return [Event("forged", (source,))]
+            session = memory.sessions.get(source)
+            if session is not None and session.change_cipher_spec and flight_whole(session):
+                return [Event("noise", (source,))]  # of an epoch that is over (RFC 6347, section 4.1)
             if alert.fatal or alert.close_notify:
                 return [Event("alert", (source, PLAINTEXT))]
         case ContentType.APPLICATION_DATA:
@@ -172,8 +177,11 @@ def _sealed(memory: Memory, session: Session, record: Record) -> list[Event]:
         return [Event("noise", (session.peer,))]
     match record.content_type:
         case ContentType.HANDSHAKE:
-            if session.finished is None:
-                session.finished, session.finished_body = record.seq, plaintext
+            if not session.established and all(plaintext != held for _, held in session.closing):
+                if session.finished is None:
+                    session.finished = record.seq
+                if len(session.closing) < MAX_CLOSING:
+                    session.closing.append((record.seq, plaintext))
                 return _flight_end(session)
             if isinstance(session.keys, SessionKeys) and plaintext[:1] != bytes([HandshakeType.FINISHED]):
                 session.asked_again = True
@@ -201,15 +209,16 @@ def _nothing(session: Session, record: Record) -> list[Event]:
 
 def _flight_end(session: Session) -> list[Event]:
     """Flight 5 or 6 is whole with ChangeCipherSpec and Finished, in whichever order their datagrams came."""
-    if session.finished is None or not session.change_cipher_spec or session.established:
+    if not session.closing or not session.change_cipher_spec or session.established:
         return []
     if session.of_profile and not session.client and not flight_whole(session):
         return []
-    if session.spoiled or not finished_fits(session):
-        session.spoiled = True
+    if not session.spoiled and not hear_finished(session):
+        return []
+    if session.spoiled:
         return [Event("forged", (session.peer,))]
     session.established = True
-    return [Event("flight6" if session.client else "flight5", (session.peer, session.finished))]
+    return [Event("flight6" if session.client else "flight5", (session.peer, session.finished or 0))]
 
 
 def _data(memory: Memory, session: Session, seq: int, plaintext: bytes) -> list[Event]:

@@ -94,9 +94,9 @@ class Session:
     change_cipher_spec: bool = False
     """The peer's ChangeCipherSpec came."""
     finished: int | None = None
-    """Number of the peer's first authenticated Finished."""
-    finished_body: bytes = b""
-    """All that was in its record."""
+    """Number of the peer's first authenticated handshake record, or of the one with which its Finished was whole."""
+    closing: list[tuple[int, bytes]] = field(default_factory=list)
+    """The peer's authenticated handshake records before the handshake was complete, and their numbers."""
     own_finished: Record | None = None
     """As a client: the record of the IUT's Finished."""
     heard: int = 0
