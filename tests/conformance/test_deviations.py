@@ -39,6 +39,7 @@ SAMPLE = (
     "client-cookie-before-boot",
     "client-data-empty-flood",
     "client-finished-damaged",
+    "client-finished-fragments",
     "client-finished-wrong",
     "client-fragments-overlap",
     "client-hello-suite-other",
@@ -185,7 +186,7 @@ class TestCaught:
     [
         ("acceptable", "server-hello-compression"),
         ("acceptable_offer", "client-hello-suite-other"),
-        ("finished_fits", "client-finished-wrong"),
+        ("hear_finished", "client-finished-wrong"),
         ("flight_whole", "client-fragments-gap"),
         ("in_order", "server-done-early"),
         ("usable", "client-certificate-wrong-usage"),
