@@ -22,7 +22,7 @@ from conformance.targets.qemu import QemuTarget
 from conformance.targets.reference import ReferenceTarget
 from model.profile import PROFILES
 
-__all__ = ["DEFAULT_FIRMWARE", "load_purposes", "replay", "run_campaign"]
+__all__ = ["DEFAULT_FIRMWARE", "load_purposes", "replay", "run_campaign", "trace_header"]
 
 DEFAULT_FIRMWARE = Path("build/firmware/controller.elf")
 """What `make firmware` builds."""
@@ -40,6 +40,10 @@ class Job:
     profile: str
     seed: int
     out: Path
+    captures: bool = True
+    """Whether the frames are written, too."""
+    suite: Path | None = None
+    """The folder that has the purpose, if it is a generated one."""
 
     def make_target(self) -> Target:
         """A new handle. Raises HarnessError if there is nothing to run."""
@@ -67,8 +71,10 @@ class Job:
         result = outcome.result
         result.reproduce = self.command()
         if outcome.trace:
-            result.trace, result.capture = f"{self.purpose.id}.jsonl", f"{self.purpose.id}.pcapng"
+            result.trace = f"{self.purpose.id}.jsonl"
             (self.out / result.trace).write_text(outcome.trace, "utf-8")
+        if outcome.trace and self.captures:
+            result.capture = f"{self.purpose.id}.pcapng"
             write_capture(self.out / result.capture, outcome.frames, outcome.secrets, outcome.context)
         return result
 
@@ -79,6 +85,8 @@ class Job:
             words += ["--firmware", str(self.firmware)]
         if self.profile != "hardened":
             words += ["--profile", self.profile]
+        if self.suite is not None:
+            words += ["--suite", str(self.suite)]
         return shlex.join(words)
 
 
@@ -92,8 +100,11 @@ def run_campaign(
     out: Path,
     jobs: int,
     progress: Progress,
+    captures: bool = True,
+    suite: Path | None = None,
 ) -> Report:
-    """Run purposes and write their traces and captures into `out`, which exists. `jobs` cases run at a time.
+    """Run purposes and write their traces and `captures` into `out`, which exists. `jobs` cases run at a time.
+    `suite` is the folder that they come from, for the commands that run one of them again.
 
     `progress` hears of each case as it ends: how many have, of how many, and the case. The report has the cases in the
     order of `purposes`. Raises HarnessError if nothing at all can be run.
@@ -101,7 +112,7 @@ def run_campaign(
     if profile not in PROFILES:
         raise HarnessError(f"no profile {profile}; there are {', '.join(PROFILES)}")
     _forget(out)
-    work = [Job(p, target, firmware, profile, seed, out) for p in purposes]
+    work = [Job(p, target, firmware, profile, seed, out, captures, suite) for p in purposes]
     if work:
         work[0].make_target().close()
     results: dict[str, CaseResult] = {}
@@ -159,7 +170,7 @@ def replay(trace: Path, *, target: str | None, firmware: Path | None, out: Path)
 
     Without `target` the trace's own is taken. Raises HarnessError if the file is no trace of this version.
     """
-    header = _header(trace)
+    header = trace_header(trace)
     try:
         purpose = parse(header["case"], header["purpose"])
         job = Job(purpose, target or header["target"], firmware, header["profile"], header["seed"], out)
@@ -170,7 +181,8 @@ def replay(trace: Path, *, target: str | None, firmware: Path | None, out: Path)
     return job.run()
 
 
-def _header(trace: Path) -> dict[str, Any]:
+def trace_header(trace: Path) -> dict[str, Any]:
+    """The first line of a trace. Raises HarnessError if the file is no trace of this version."""
     try:
         with trace.open(encoding="utf-8") as file:
             header = json.loads(file.readline())

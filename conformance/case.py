@@ -182,6 +182,13 @@ class Case:
     def _do_swap(self, **what: Any) -> None:
         self.lab.faults.append(Fault("swap", **what))
 
+    def _do_cut(self, **what: Any) -> None:
+        self.lab.faults.append(Fault("cut", **what))
+
+    def _do_mend(self) -> None:
+        """From now on the links do to no datagram what an earlier step asked for."""
+        self.lab.faults.clear()
+
     def _do_silence(self, who: int) -> None:
         self.lab.silent.add(who)
 

@@ -84,7 +84,7 @@ class Fault:
     `times - 1` after it; of sender `by`, or of any (0)."""
 
     action: str
-    """`lose`, `duplicate`, `delay` or `swap`."""
+    """`lose`, `duplicate`, `delay`, `swap`, or `cut`: the second half of each of its datagrams is missing."""
     flight: int = 0
     record: str = ""
     nth: int = 1

@@ -22,6 +22,8 @@ from model.alphabet import BROADCAST, FAA_ID, LOWEST_SED_ID, SSS_ID, Event, Link
 
 STEP_LIMIT = 20_000
 """Steps of one run: beyond it something answers something for ever."""
+FATES = {"delay": "delayed", "duplicate": "duplicate", "swap": "delayed", "cut": "cut"}
+"""What becomes of a frame, by the fault that strikes it."""
 TIME_LIMIT = 3_600_000
 """Virtual milliseconds of one run."""
 
@@ -92,6 +94,8 @@ class Lab:
         self.sightings: list[Sighting] = []
         self.towards_iut: list[tuple[Content, Frame]] = []
         """Radio datagrams for the IUT, as the attacker saw them."""
+        self.transmissions: list[tuple[int, Content]] = []
+        """The flights and records that were sent, and by whom, whatever became of them."""
         self._traffic = Traffic()
         self._flying: list[Delivery] = []
         self._order = 0
@@ -252,13 +256,18 @@ class Lab:
             content = self._traffic.content(frame.source, frame.target, frame.payload)
         if link is Link.RADIO and frame.target == self.iut:
             self.towards_iut.append((content, frame))
-        struck = next((f for f in self.faults if f.strikes(frame.source, content)), None)
+        if content.first and (content.flight or content.record):
+            self.transmissions.append((frame.source, content))
+        # Each entry counts all that it is about, so each is asked.
+        struck = next(iter([f for f in self.faults if f.strikes(frame.source, content)]), None)
         action = struck.action if struck else ""
         if action == "lose":
             if frame.target == self.iut:  # so that it shows where it would have come
                 self._fly(self.iut, link, frame.encode(), "lost")
             return "lost"
-        fate = {"delay": "delayed", "duplicate": "duplicate", "swap": "delayed"}.get(action, "delivered")
+        if action == "cut":
+            frame = replace(frame, payload=frame.payload[: len(frame.payload) // 2])
+        fate = FATES.get(action, "delivered")
         late = self.now + struck.ms if struck and action == "delay" else self.now
         for to in self._hearers(sender, link, frame):
             if action == "swap":

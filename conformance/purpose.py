@@ -36,6 +36,8 @@ STEPS: Final[dict[str, dict[str, type]]] = {
     "duplicate": {"flight": int, "record": str, "nth": int, "by": int},
     "delay": {"flight": int, "record": str, "nth": int, "by": int, "ms": int},
     "swap": {"record": str, "nth": int, "by": int},
+    "cut": {"flight": int, "record": str, "nth": int, "by": int},
+    "mend": {},
     "silence": {"who": int},
     "restore": {"who": int},
     # what an attacker does
@@ -92,7 +94,7 @@ CHOICES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("wait", "until"): ("idle", "deadline"),
     ("respond", "response"): RESPONSES,
     ("expect", "what"): ("message", "answer", "nothing", "rest", "reaction", "session"),
-    **{(kind, "record"): ("data", "close", "alert") for kind in ("lose", "duplicate", "delay", "swap")},
+    **{(kind, "record"): ("data", "close", "alert") for kind in ("lose", "duplicate", "delay", "swap", "cut")},
 }
 BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "to": (LOWEST_SED_ID, HIGHEST_ID),
@@ -319,7 +321,7 @@ def _step(where: str, table: Any, ids: list[int]) -> Step:
         raise BadPurpose(f"{where} ({kind}): `said` and a `reaction` belong together")
     if "said" in arguments:
         _reaction(f"{where} ({kind})", arguments["said"])
-    if kind in ("lose", "duplicate", "delay") and ("flight" in arguments) == ("record" in arguments):
+    if kind in ("lose", "duplicate", "delay", "cut") and ("flight" in arguments) == ("record" in arguments):
         raise BadPurpose(f"{where} ({kind}): name either a flight (1 to 6) or a record (data, close)")
     if kind == "wait" and ("ms" in arguments) == ("until" in arguments):
         raise BadPurpose(f"{where} (wait): say either `ms` or `until`")

@@ -32,7 +32,7 @@ class LadderFrame:
     size: int
     """Payload bytes."""
     fate: str = "delivered"
-    """`delivered`, `lost`, `delayed`, `duplicate`, `injected` or `altered`."""
+    """`delivered`, `lost`, `delayed`, `duplicate`, `cut`, `injected` or `altered`."""
     note: str = ""
 
 

@@ -1,4 +1,4 @@
-"""The program `scewl`: check, conform, inspect, provision, replay.
+"""The program `scewl`: check, generate, conform, inspect, provision, replay.
 
 Results go to stdout, progress and errors to stderr. Exit codes: 0 pass (true), 1 fail (false), 2 usage, 3 error or
 inconclusive (open), 4 nothing selected, 130 interrupted.
@@ -19,10 +19,11 @@ from typing import Final, NoReturn
 from conformance.cli.shared import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_PIPE, EXIT_USAGE, UsageError, complain, nearest
 from conformance.targets.base import HarnessError
 
-_COMMANDS: Final = ("check", "conform", "replay", "inspect", "provision")
+_COMMANDS: Final = ("check", "generate", "conform", "replay", "inspect", "provision")
 """Each is a module here with `add_parser`."""
 _EXAMPLES = """examples:
   scewl check                                check the model: every state, every property
+  scewl generate                             make a suite of traces
   scewl conform                              run every purpose against our firmware in QEMU
   scewl conform --firmware my.elf            run every purpose against yours
   scewl replay reports/out/conform/ID.jsonl  run one recorded trace again

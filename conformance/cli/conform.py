@@ -39,6 +39,7 @@ examples:
   scewl conform --target reference
   scewl conform 'glare-*' SES-8 --firmware my.elf -j 2
   scewl conform register-then-send --target reference --seed 7 --json
+  scewl conform --suite reports/out/suite -j 2
 
 Each case leaves a trace and a capture, which holds the session secrets. To see the DTLS inside:
   wireshark -X lua_script:conformance/wireshark/scewl.lua reports/out/conform/register.pcapng
@@ -75,7 +76,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("purposes", nargs="*", metavar="PURPOSE", help="what to run (default: everything)")
     add_target_options(parser, "qemu")
     parser.add_argument("--profile", choices=("hardened", "historic"), default="hardened", help="default: hardened")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="the randomness of the harness (default: 0)")
+    parser.add_argument(
+        "--suite", type=Path, metavar="DIR", help="run the cases that `scewl generate` left there, not our own purposes"
+    )
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="the randomness of the harness (default: the suite's; without one 0)"
+    )
     parser.add_argument(
         "--out",
         type=Path,
@@ -94,11 +100,18 @@ def run(args: argparse.Namespace) -> int:
 
     if args.jobs < 1:
         raise UsageError(f"-j {args.jobs}: at least one case at a time")
-    if args.seed < 0:
+    if args.seed is not None and args.seed < 0:
         raise UsageError(f"--seed {args.seed}: a seed is 0 or more")
     check_firmware(args.target, args.firmware)
+    seed = args.seed or 0
     try:
-        purposes = select(load_purposes(), args.purposes)
+        if args.suite is None:
+            purposes = select(load_purposes(), args.purposes)
+        else:
+            from conformance.generation import suite as generated
+
+            suite = generated.load(args.suite)
+            purposes, seed = select(suite.purposes, args.purposes), suite.seed if args.seed is None else seed
     except BadPurpose as error:
         raise HarnessError(str(error)) from error
     if not purposes:
@@ -124,18 +137,19 @@ def run(args: argparse.Namespace) -> int:
             target=target,
             firmware=args.firmware,
             profile=args.profile,
-            seed=args.seed,
+            seed=seed,
             out=args.out,
             jobs=args.jobs,
             progress=progress,
+            suite=args.suite,
         )
     except KeyboardInterrupt:
         interrupted = True
         order = [purpose.id for purpose in purposes]
         cases = sorted(finished, key=lambda case: order.index(case.case))
         missing = _missing(target, args.profile, len(purposes) - len(cases))
-        report = Report(command="", target=target, profile=args.profile, seed=args.seed, cases=[*cases, missing])
-    report.command = _command(args, target)
+        report = Report(command="", target=target, profile=args.profile, seed=seed, cases=[*cases, missing])
+    report.command = _command(args, target, seed)
     page = write_report(report, args.out)
     _print(report, args.out, as_json=args.json)
     print(f"report: {page}", file=sys.stderr if args.json else sys.stdout)
@@ -197,12 +211,14 @@ def _list(purposes: Sequence[_Listed], *, as_json: bool) -> None:
         print(f"{purpose.id:<{width}}  {purpose.title} ({', '.join(purpose.requirements)})")
 
 
-def _command(args: argparse.Namespace, target: str) -> str:
+def _command(args: argparse.Namespace, target: str, seed: int) -> str:
     """The command that gives this report again; `-j` and `--json` do not change it."""
     words = ["scewl", "conform", *args.purposes, "--target", target]
     if args.firmware is not None:
         words += ["--firmware", str(args.firmware)]
-    return shlex.join([*words, "--profile", args.profile, "--seed", str(args.seed)])
+    if args.suite is not None:
+        words += ["--suite", str(args.suite)]
+    return shlex.join([*words, "--profile", args.profile, "--seed", str(seed)])
 
 
 def _print(report: Report, out: Path, *, as_json: bool) -> None:

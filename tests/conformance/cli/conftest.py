@@ -47,8 +47,9 @@ class Campaign:
         out: Path,
         jobs: int,
         progress: Callable[[int, int, CaseResult], None],
+        suite: Path | None = None,
     ) -> Report:
-        assert out.is_dir()
+        assert out.is_dir() and suite is None
         self.asked.append({"target": target, "firmware": firmware, "profile": profile, "seed": seed, "jobs": jobs})
         cases: list[CaseResult] = []
         for purpose in purposes:

@@ -1,0 +1,1 @@
+"""Suites that are generated rather than written: `scewl generate`."""
