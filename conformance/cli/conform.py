@@ -24,6 +24,7 @@ from conformance.cli.shared import (
 )
 from conformance.purpose import BadPurpose
 from conformance.report.console import Style, details, progress_line, table
+from conformance.report.drift import drift
 from conformance.report.requirements import load_requirements, load_standards
 from conformance.report.write import write_report
 from conformance.results import CaseResult, Report
@@ -40,6 +41,7 @@ examples:
   scewl conform 'glare-*' SES-8 --firmware my.elf -j 2
   scewl conform register-then-send --target reference --seed 7 --json
   scewl conform --suite reports/out/suite -j 2
+  scewl conform --firmware my.elf --baseline known.json      known.json: the report.json of a run before
 
 Each case leaves a trace and a capture, which holds the session secrets. To see the DTLS inside:
   wireshark -X lua_script:conformance/wireshark/scewl.lua reports/out/conform/register.pcapng
@@ -89,6 +91,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="DIR",
         help="where the report goes (default: %(default)s)",
     )
+    parser.add_argument(
+        "--baseline",
+        type=Path,
+        metavar="FILE",
+        help="a report.json of an earlier run: exit with 1 if a verdict differs from it, else with 0",
+    )
     parser.add_argument("--list", action="store_true", help="list the purposes that would run, and run nothing")
     parser.add_argument("-j", "--jobs", type=int, default=1, metavar="N", help="cases at a time (default: 1)")
     parser.set_defaults(run=run)
@@ -103,6 +111,7 @@ def run(args: argparse.Namespace) -> int:
     if args.seed is not None and args.seed < 0:
         raise UsageError(f"--seed {args.seed}: a seed is 0 or more")
     check_firmware(args.target, args.firmware)
+    baseline = None if args.baseline is None else _baseline(args.baseline)
     seed = args.seed or 0
     try:
         if args.suite is None:
@@ -156,7 +165,31 @@ def run(args: argparse.Namespace) -> int:
     if interrupted:
         complain(f"interrupted after {len(finished)} of {len(purposes)} cases; the report has those")
         return EXIT_INTERRUPTED
+    if baseline is not None:
+        return _compare(baseline, report, args)
     return report.verdict.exit_code
+
+
+def _baseline(path: Path) -> Report:
+    """Read it before anything runs. Raises UsageError."""
+    try:
+        return Report.load(path)
+    except OSError as error:
+        raise UsageError(f"--baseline {path}: {error.strerror}; it is the report.json of an earlier run") from error
+    except ValueError as error:
+        raise UsageError(f"--baseline {error}") from error
+
+
+def _compare(baseline: Report, report: Report, args: argparse.Namespace) -> int:
+    """Say what differs from the baseline; the exit code for it."""
+    changes = drift(baseline, report, selected=bool(args.purposes))
+    told = sys.stderr if args.json else sys.stdout
+    for change in changes:
+        print(f"drift: {change}", file=told)
+    print(f"baseline {args.baseline}: " + (f"{len(changes)} cases differ" if changes else "no drift"), file=told)
+    if any(case.verdict is Verdict.ERROR for case in report.cases):
+        return Verdict.ERROR.exit_code
+    return Verdict.FAIL.exit_code if changes else EXIT_PASS
 
 
 def select(purposes: Sequence[_Purpose], wanted: Sequence[str]) -> list[_Purpose]:

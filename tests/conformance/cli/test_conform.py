@@ -143,3 +143,53 @@ def test_a_folder_that_cannot_be_made_is_named(campaign, scewl, tmp_path: Path) 
     (tmp_path / "file").touch()
     ended = scewl("conform", "--out", tmp_path / "file" / "out")
     assert ended.code == 3 and str(tmp_path / "file" / "out") in ended.err
+
+
+class TestBaseline:
+    @pytest.fixture
+    def earlier(self, campaign, scewl, tmp_path: Path) -> Path:
+        campaign.verdicts["glare-lower-yields"] = Verdict.FAIL
+        assert scewl("conform", "--out", tmp_path / "earlier").code == 1
+        return tmp_path / "earlier" / "report.json"
+
+    def test_what_failed_then_may_fail_now(self, campaign, scewl, earlier: Path, tmp_path: Path) -> None:
+        ended = scewl("conform", "--baseline", earlier, "--out", tmp_path / "now")
+        assert ended.code == 0 and ended.out.endswith(f"baseline {earlier}: no drift\n")
+
+    def test_another_verdict_is_drift_either_way(self, campaign, scewl, earlier: Path, tmp_path: Path) -> None:
+        campaign.verdicts = {"register": Verdict.INCONCLUSIVE}
+        ended = scewl("conform", "--baseline", earlier, "--out", tmp_path / "now")
+        assert ended.code == 1
+        assert "drift: glare-lower-yields: FAIL -> PASS\n" in ended.out
+        assert "drift: register: PASS -> INCONCLUSIVE: It went wrong.\n" in ended.out
+        assert "2 cases differ" in ended.out
+
+    def test_only_what_was_selected_is_compared(self, campaign, scewl, earlier: Path, tmp_path: Path) -> None:
+        ended = scewl("conform", "register", "--baseline", earlier, "--out", tmp_path / "now", "--json")
+        assert ended.code == 0 and json.loads(ended.out) and "no drift" in ended.err
+
+    def test_cases_that_are_new_or_gone(self, campaign, scewl, earlier: Path, tmp_path: Path) -> None:
+        data = json.loads(earlier.read_text())
+        data["cases"][0]["case"] = "gone"
+        data["cases"][1]["case"] = "other"
+        earlier.write_text(json.dumps(data))
+        ended = scewl("conform", "--baseline", earlier, "--out", tmp_path / "now")
+        assert ended.code == 1
+        drifts = [line for line in ended.out.splitlines() if line.startswith("drift")]
+        assert drifts == [
+            "drift: glare-lower-yields: not in the baseline -> FAIL: It went wrong.",
+            "drift: gone: PASS -> not run",
+            "drift: other: FAIL -> not run",
+        ]
+
+    def test_an_error_of_ours_stays_one(self, campaign, scewl, earlier: Path, tmp_path: Path) -> None:
+        campaign.verdicts["register"] = Verdict.ERROR
+        assert scewl("conform", "--baseline", earlier, "--out", tmp_path / "now").code == 3
+
+    def test_no_baseline(self, campaign, scewl, tmp_path: Path) -> None:
+        campaign.asked.clear()
+        ended = scewl("conform", "--baseline", tmp_path / "none.json")
+        assert ended.code == 2 and "No such file" in ended.err and campaign.asked == []
+        (tmp_path / "bad.json").write_text("[]")
+        ended = scewl("conform", "--baseline", tmp_path / "bad.json")
+        assert ended.code == 2 and "is not a report of this version" in ended.err and campaign.asked == []
