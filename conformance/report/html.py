@@ -30,6 +30,12 @@ _OPEN = 3
 """Cases that did not pass and stand open from the start."""
 
 
+_DRAWN = 500
+"""Cases with a ladder: all that did not pass, then as many of the others. The page of thousands has to open."""
+_CITED = 40
+"""Cases that a requirement names, the worst first."""
+
+
 def render_page(report: Report, known: Mapping[str, Requirement]) -> str:
     """The page's text. The same report gives the same page."""
     css = (_FOLDER / "page.css").read_text("utf-8")
@@ -54,7 +60,7 @@ def render_page(report: Report, known: Mapping[str, Requirement]) -> str:
         facts=_facts(report),
         bar=bar,
         bar_width=max(1, x),
-        cases=[_case(case, known, is_open=index < _OPEN) for index, case in enumerate(ordered)],
+        cases=[_case(case, known, is_open=index < _OPEN, drawn=index < _DRAWN) for index, case in enumerate(ordered)],
         ledger=ledger,
         cited=sum(1 for row in ledger if row["cases"]),
         css=Markup(css),
@@ -85,10 +91,10 @@ def _facts(report: Report) -> list[tuple[str, str]]:
     return facts + sorted(firmware, key=lambda fact: len(fact[1]))
 
 
-def _case(case: CaseResult, known: Mapping[str, Requirement], *, is_open: bool) -> dict[str, Any]:
+def _case(case: CaseResult, known: Mapping[str, Requirement], *, is_open: bool, drawn: bool) -> dict[str, Any]:
     diff = case.divergence
     step = diff.step if diff is not None else None
-    shown = around(case.ladder, step, _FRAMES)
+    shown = around(case.ladder, step, _FRAMES) if drawn or case.verdict is not Verdict.PASS else []
     return {
         "result": case,
         "open": is_open and case.verdict is not Verdict.PASS,
@@ -125,7 +131,8 @@ def _ledger(report: Report, known: Mapping[str, Requirement]) -> list[dict[str, 
             "id": requirement,
             "line": known[requirement].line if requirement in known else "",
             "verdict": max(case.verdict for case in cases).name if cases else "",
-            "cases": [case.case for case in cases],
+            "cases": [case.case for case in worst_first(cases)[:_CITED]],
+            "more": max(0, len(cases) - _CITED),
         }
         for requirement, cases in citing.items()
     ]

@@ -3,15 +3,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from conformance.report import html
 from conformance.report.html import render_page
 from conformance.report.requirements import load_requirements
 from conformance.report.write import write_report
 from conformance.results import Report
+from model.verdict import Verdict
 
 VOID = {"meta", "link", "input", "img", "br"}
 
@@ -131,6 +134,18 @@ def test_a_long_ladder_is_cut_and_says_so(report: Report) -> None:
     text = render_page(report, {})
     assert "Frames, 300 of 450; the trace has all" in text
     assert text.count('"rung ') == 300 + 14 + 9 + 9
+
+
+def test_a_page_of_thousands_stays_small(report: Report) -> None:
+    passed = next(case for case in report.cases if case.verdict is Verdict.PASS)
+    failed = [case for case in report.cases if case.verdict is Verdict.FAIL]
+    report.cases = [replace(passed, case=f"case-{n}") for n in range(2_000)] + failed
+    text = render_page(report, load_requirements())
+    assert Page(text).open == []
+    assert text.count("Ladder of ") == html._DRAWN and text.count("this page draws no frames") == 2_001 - html._DRAWN
+    assert text.index(f'id="{failed[0].case}"') < text.index("Ladder of ") < text.index('id="case-0"')
+    assert f"and {2_000 - html._CITED} more" in text
+    assert len(text) < 12_000_000
 
 
 def test_the_same_report_gives_the_same_page(report: Report, text: str) -> None:
