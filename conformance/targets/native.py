@@ -9,13 +9,14 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import IO
 
 from conformance.targets.base import HarnessError, IutFault, Reaction, Target
 from model.alphabet import Link
 
 _COMMAND = struct.Struct("<IIQ")
-_ANSWER = struct.Struct("<QQ4I")
-_BOOT, _SEND, _ADVANCE, _KEEP, _RETURN = range(5)
+_ANSWER = struct.Struct("<QQI4I4x")
+_BOOT, _SEND, _ADVANCE, _KEEP, _RETURN, _FORGET, _EXHAUST = range(7)
 _STREAMS = (Link.CPU, Link.SSS, Link.RADIO)
 """Link of each stream, by the number that `port.h` gives it; the debug channel is the one after."""
 _NEVER = 2**64 - 1
@@ -37,17 +38,17 @@ class NativeTarget(Target):
         self._program = program.resolve()
         self._wall_limit_s = wall_limit_s
         self._process: subprocess.Popen[bytes] | None = None
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this object
+        self._errors: IO[bytes] | None = None
         self._unread = bytearray()
-        self._kept = 0
+        self.state = 0
+        """Which of the five states it is in (SES-1), by the numbers of `model.state.Mode`."""
 
     # ---- the target interface ----
 
     def boot(self, image: bytes) -> Reaction:
         """Start from a provisioning image. Copies of before are gone."""
         self.close()
-        self._errors.seek(0)
-        self._errors.truncate()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._process = subprocess.Popen(
             [self._program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, bufsize=0
         )
@@ -67,7 +68,6 @@ class NativeTarget(Target):
         """End the process."""
         process, self._process = self._process, None
         self._unread.clear()
-        self._kept = 0
         if process is not None:
             assert process.stdin is not None
             assert process.stdout is not None
@@ -76,21 +76,27 @@ class NativeTarget(Target):
             process.stdout.close()
             process.kill()
             process.wait()
+        if self._errors is not None:
+            self._errors.close()
+            self._errors = None
 
     # ---- copies ----
 
-    def keep(self) -> int:
-        """Copy the controller as it is now; the number of the copy. At most 4,096 at a time."""
-        self._ask(_KEEP, 0, 0)
-        self._kept += 1
-        return self._kept - 1
+    def keep(self, copy: int) -> None:
+        """Copy the controller as it is now; `copy` is below 8,192."""
+        self._ask(_KEEP, 0, copy)
 
-    def back(self, copy: int) -> Reaction:
-        """Make it what it was at a copy, which stays; copies made later are gone. Nothing is written by this."""
-        if copy >= self._kept:
-            raise HarnessError(f"there is no copy {copy} of the controller, only {self._kept}")
-        self._kept = copy + 1
-        return self._ask(_RETURN, 0, copy)
+    def back(self, copy: int) -> None:
+        """Make it what it was at a copy, which stays. Nothing is written by this."""
+        self._ask(_RETURN, 0, copy)
+
+    def forget(self, copy: int) -> None:
+        """Free a copy."""
+        self._ask(_FORGET, 0, copy)
+
+    def exhaust(self) -> None:
+        """Leave it no memory for another session, until `back` (SES-11)."""
+        self._ask(_EXHAUST, 0, 0)
 
     # ---- the pipe ----
 
@@ -104,7 +110,7 @@ class NativeTarget(Target):
         except BrokenPipeError:
             raise self._fault() from None
         limit = time.monotonic() + self._wall_limit_s
-        now, deadline, *lengths = _ANSWER.unpack(self._read(_ANSWER.size, limit))
+        now, deadline, self.state, *lengths = _ANSWER.unpack(self._read(_ANSWER.size, limit))
         streams = [self._read(length, limit) for length in lengths]
         chunks = {link: data for link, data in zip(_STREAMS, streams, strict=False) if data}
         debug = streams[-1].decode("utf-8", "replace").splitlines()
@@ -138,6 +144,7 @@ class NativeTarget(Target):
         if not what:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(10)
+        assert self._errors is not None
         self._errors.seek(0)
         lines = self._errors.read().decode("utf-8", "backslashreplace").splitlines()
         said = [line for line in lines if "ERROR: " in line or "runtime error: " in line or line.startswith("host: ")]

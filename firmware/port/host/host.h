@@ -38,10 +38,16 @@ uint64_t host_now(void);
 /** When the armed timer fires; UINT64_MAX when none is armed. */
 uint64_t host_deadline(void);
 
+/** SES-1: which of the five states it is in, by the numbers of `enum dtls_state`. */
+unsigned host_state(void);
+
+/** Take all that is left of the arena: the next session cannot be set up (SES-11). host_return undoes it. */
+void host_exhaust(void);
+
 /** What the last of the calls above made the controller write. */
 struct host_output host_output(unsigned stream);
 
-/** A copy of everything that the controller is: its variables, its clock, its timer, the bytes that it has not taken. */
+/** All that the controller is, copied: its variables, its clock and timer, the bytes that it has not taken. */
 struct host_copy;
 
 /** Copy the controller. Free the copy with host_forget. */

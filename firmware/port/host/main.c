@@ -2,10 +2,10 @@
  * The controller as a program: it reads commands on standard input and answers each on standard output. Little endian.
  *
  *   command   u32 kind, u32 link, u64 number, then `number` bytes if it is BOOT (the image) or SEND (bytes for `link`)
- *   answer    u64 now, u64 deadline (2^64 - 1: none), u32 lengths of the four streams, then their bytes
+ *   answer    u64 now, u64 deadline (2^64 - 1: none), u32 state, u32 lengths of the four streams, then their bytes
  *
- * ADVANCE lets `number` milliseconds pass. KEEP puts a copy of the controller on a stack; RETURN goes back to copy
- * `number` (0 is the oldest) and takes those above it off; the copy itself stays. The end of the input ends it.
+ * ADVANCE lets `number` milliseconds pass. KEEP copies the controller as copy `number`, RETURN makes it what it was
+ * then, FORGET frees that copy. EXHAUST leaves no memory for another session. The end of the input ends it.
  */
 
 #include "host.h"
@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum kind { BOOT, SEND, ADVANCE, KEEP, RETURN };
+enum kind { BOOT, SEND, ADVANCE, KEEP, RETURN, FORGET, EXHAUST };
 
 struct command {
     uint32_t kind, link;
@@ -22,16 +22,16 @@ struct command {
 
 struct answer {
     uint64_t now, deadline;
-    uint32_t lengths[HOST_STREAMS];
+    uint32_t state, lengths[HOST_STREAMS];
+    uint32_t unused;
 };
 
 /** More than any payload of a frame, so that no caller is limited by it. */
 #define MOST_BYTES (1u << 20)
-#define MOST_COPIES 4096u
+#define MOST_COPIES 8192u
 
 static uint8_t bytes[MOST_BYTES];
 static struct host_copy *copies[MOST_COPIES];
-static size_t kept;
 
 /* Nothing is allocated but here; without this the check at exit needs the right to trace. The names are the
  * sanitizers'. */
@@ -51,6 +51,7 @@ static bool take(void *into, size_t length) {
 }
 
 static bool obey(const struct command *command) {
+    struct host_copy **copy = &copies[command->number % MOST_COPIES];
     bool has_bytes = command->kind == BOOT || command->kind == SEND;
     if (has_bytes && (command->number > sizeof bytes || !take(bytes, (size_t)command->number))) {
         return false;
@@ -69,19 +70,21 @@ static bool obey(const struct command *command) {
         host_advance(command->number);
         return true;
     case KEEP:
-        if (kept == MOST_COPIES) {
-            return false;
-        }
-        copies[kept++] = host_keep();
+        host_forget(*copy);
+        *copy = host_keep();
         return true;
     case RETURN:
-        if (command->number >= kept) {
+        if (*copy == NULL) {
             return false;
         }
-        while (kept > command->number + 1) {
-            host_forget(copies[--kept]);
-        }
-        host_return(copies[command->number]);
+        host_return(*copy);
+        return true;
+    case FORGET:
+        host_forget(*copy);
+        *copy = NULL;
+        return true;
+    case EXHAUST:
+        host_exhaust();
         return true;
     default:
         return false;
@@ -89,7 +92,7 @@ static bool obey(const struct command *command) {
 }
 
 static bool tell(void) {
-    struct answer answer = {.now = host_now(), .deadline = host_deadline()};
+    struct answer answer = {.now = host_now(), .deadline = host_deadline(), .state = host_state()};
     for (unsigned stream = 0; stream < HOST_STREAMS; stream++) {
         answer.lengths[stream] = (uint32_t)host_output(stream).length;
     }

@@ -4,6 +4,7 @@
 #include "dtls.h"
 #include "host.h"
 
+#include <mbedtls/platform.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,13 +177,24 @@ uint64_t host_deadline(void) {
     return clock.deadline;
 }
 
+unsigned host_state(void) {
+    return (unsigned)dtls_state();
+}
+
+void host_exhaust(void) {
+    for (size_t part = 4096; part > 0; part /= 2) {
+        while (mbedtls_calloc(1, part) != NULL) {
+        }
+    }
+}
+
 struct host_output host_output(unsigned stream) {
     return (struct host_output){out[stream].bytes, out[stream].length};
 }
 
 /* --- copies -------------------------------------------------------------------------------------------------- */
 
-/** memcpy that also copies the gaps which the address sanitizer keeps between variables; volatile, or it becomes one. */
+/** memcpy, the gaps included which the address sanitizer keeps between variables; volatile, or it becomes memcpy. */
 __attribute__((no_sanitize("address"))) static void copy_raw(uint8_t *to, const uint8_t *from, size_t length) {
     size_t at = 0;
     for (; at + sizeof(uint64_t) <= length; at += sizeof(uint64_t)) {
