@@ -27,7 +27,10 @@ class Taken:
 
 @dataclass
 class Machine:
-    """All states that the scope `controller` reaches, numbered, and all its transitions."""
+    """All states that the scope `controller` reaches, numbered, and all its transitions; or a part, for a short tour.
+
+    Transitions are known of the first states only, if the graph was limited.
+    """
 
     graph: Graph = field(default_factory=lambda: Graph.of(alone(HARDENED)))
 
@@ -37,11 +40,13 @@ class Machine:
         names = [action.name.split(".", 1)[1] for action in self.graph.system.actions]
         self.labels = [(name.split("(")[0], name.split("(", 1)[1][:-1]) for name in names]
         """Per action its rule's id, and what happens; nothing for what the controller does by itself."""
-        self._ways = [{self.labels[a]: (a, t) for a, t in self.graph.ways(n)} for n in range(len(self.states))]
+        self.happenings = HAPPENINGS
+        self._ways = [{self.labels[a]: (a, t) for a, t in self.graph.ways(n)} for n in range(self.graph.expanded)]
+        self._ways += [{}] * (len(self.states) - self.graph.expanded)
 
     def all(self) -> Iterator[Taken]:
         """Every transition."""
-        for node in range(len(self.states)):
+        for node in range(self.graph.expanded):
             for action, _ in self.graph.ways(node):
                 yield Taken(node, action)
 
@@ -59,7 +64,8 @@ class Machine:
 
         None, and the transitions so far, where they leave the scope, which bounds what a peer can have sent.
         """
-        taken, left = [], list(rules)
+        taken: list[Taken] = []
+        left = list(rules)
         for event in events:
             rule = left.pop(0)
             if event.kind == "data" and self.states[node].step == Step.READ:
@@ -72,7 +78,10 @@ class Machine:
             taken.append(Taken(node, way[0]))
             node = way[1]
             while left and left[0].on is None:
-                action, target = self._ways[node][left.pop(0).id, ""]
+                way = self._ways[node].get((left.pop(0).id, ""))
+                if way is None:
+                    return taken, None
+                action, target = way
                 taken.append(Taken(node, action))
                 node = target
         return taken, node

@@ -18,10 +18,10 @@ from conformance.targets.native import NativeTarget
 from conformance.transitions.machine import SETTING, Machine, Taken
 from conformance.transitions.voice import FORGERIES, Voice, link_of
 from conformance.wire.frames import Frame
-from model.alphabet import Event, Link, Output
+from model.alphabet import Event, Link
 from model.oracle import Oracle
 from model.run import react
-from model.state import Mode, Step
+from model.state import Mode
 from model.system.alone import HIGHER, LOWER, ME, Happening
 
 
@@ -54,6 +54,10 @@ class Covered:
     """What a tour has shown."""
 
     reached: set[int] = field(default_factory=set)
+    visited: set[int] = field(default_factory=set)
+    """States in which everything was tried."""
+    whole: bool = False
+    """Whether these are all that were reached."""
     taken: set[Taken] = field(default_factory=set)
     series: set[Taken] = field(default_factory=set)
     """Transitions by one record that no record can be: a series of records took them."""
@@ -61,6 +65,10 @@ class Covered:
     """By state and happening: the kinds of events that the bytes were, where they were not what was meant."""
     wrong: list[Wrong] = field(default_factory=list)
     trials: int = 0
+
+
+class Broken(Exception):
+    """The controller has ended; `Covered.wrong` says how."""
 
 
 class Tour:
@@ -78,15 +86,23 @@ class Tour:
         """Visit the first `most` states, or all."""
         queue = deque([self._start()])
         self.found.reached.add(queue[0].node)
-        visited = 0
-        while queue and (most is None or visited < most):
+        try:
+            self._walk(queue, most)
+        except Broken:  # its copies are gone with it
+            return self.found
+        self.found.whole = not queue
+        return self.found
+
+    def _walk(self, queue: deque[Place], most: int | None) -> None:
+        while queue and (most is None or len(self.found.visited) < most):
             place = queue.popleft()
-            visited += 1
+            if place.node >= self.machine.graph.expanded:
+                continue
+            self.found.visited.add(place.node)
             for happening in self.machine.can_happen(place.node):
                 queue.extend(self._try(place, happening))
             self._target.forget(place.copy)
             self._free.append(place.copy)
-        return self.found
 
     def _start(self) -> Place:
         reaction = self._target.boot(self.voice.deployment.image(ME))
@@ -127,14 +143,13 @@ class Tour:
         number, told = place.number, []
         reaction = Reaction(place.now, None)
         count = 0
-        for link, data in self._stimuli(place, happening, event, seen, variant):
+        for link, data in self._stimuli(place, event, seen, variant):
             events = self._events(place, event, seen, link, data)
             try:
                 reaction = self._target.advance(event.args[0]) if link is None else self._target.send(link, data)
             except IutFault as fault:
                 self._wrong(place, happening, events, f"{fault.what}: {'; '.join(fault.evidence[:3])}")
-                self._recover()
-                return None
+                raise Broken from fault
             outputs = seen.observe(reaction.chunks)
             disagreement = oracle.step(events, outputs, reaction.deadline)
             seen.memory.forget_sessions({s.peer for s in oracle.states})
@@ -142,7 +157,9 @@ class Tour:
             count += 1
             number += 1
             if disagreement is not None or reaction.debug or self._target.state not in {s.mode for s in oracle.states}:
-                what = disagreement.explanation if disagreement else f"{reaction.debug}, {Mode(self._target.state).name}"
+                what = (
+                    disagreement.explanation if disagreement else f"{reaction.debug}, {Mode(self._target.state).name}"
+                )
                 self._wrong(place, happening, events, what)
                 return None
             way = oracle.possible[0]
@@ -159,8 +176,11 @@ class Tour:
         self, place: Place, happening: Happening, event: Event, oracle: Oracle, told: tuple[str, ...], count: int
     ) -> None:
         """What was not the transition that was meant."""
-        meant = {Taken(place.node, a) for a, _ in self.machine.graph.ways(place.node)
-                 if self.machine.labels[a][1] == happening.said}
+        meant = {
+            Taken(place.node, a)
+            for a, _ in self.machine.graph.ways(place.node)
+            if self.machine.labels[a][1] == happening.said
+        }
         if meant & self.found.taken:
             return
         if count > 1 and event.kind == "data" and oracle.possible[0].rules[0].id == "SES-10.too-long":
@@ -181,20 +201,18 @@ class Tour:
         state = self.machine.states[place.node]
         if event.kind == "cpu-oversize" and events == (Event("cpu-other"),):
             # The scope has a name of its own for it; where both do the same it is both.
-            as_other, as_named = (
-                [(r.state, r.outputs) for r in react(state, e, SETTING)] for e in (*events, event)
-            )
+            as_other, as_named = ([(r.state, r.outputs) for r in react(state, e, SETTING)] for e in (*events, event))
             return (event,) if as_other == as_named else events
         return events
 
     def _stimuli(
-        self, place: Place, happening: Happening, event: Event, seen: Abstraction, variant: int
+        self, place: Place, event: Event, seen: Abstraction, variant: int
     ) -> Iterator[tuple[Link | None, bytes]]:
         state, number = self.machine.states[place.node], place.number
         match event.kind, event.args:
             case "time", _:
                 yield None, b""
-            case ("cpu-send" | "cpu-request" | "cpu-faa" | "cpu-other" | "cpu-oversize"), _:
+            case (("cpu-send" | "cpu-request" | "cpu-faa" | "cpu-other" | "cpu-oversize"), _):
                 yield Link.CPU, self.voice.to_bus(event)
             case "start-failure", _:
                 if state.mode == Mode.IDLE:
@@ -220,6 +238,3 @@ class Tour:
     def _wrong(self, place: Place, happening: Happening, events: tuple[Event, ...], what: str) -> None:
         state = self.machine.states[place.node].describe()
         self.found.wrong.append(Wrong(place.path, state, happening.said, tuple(map(str, events)), what))
-
-    def _recover(self) -> None:
-        raise RuntimeError("the controller broke: its copies are gone")

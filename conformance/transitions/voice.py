@@ -19,7 +19,7 @@ from conformance.wire.frames import Frame
 from conformance.wire.handshake import HandshakeType, Message
 from conformance.wire.records import DTLS_1_2, ContentType, Record
 from conformance.wire.secrets import SUITES, KeyLog
-from model.alphabet import BROADCAST, DEREGISTER, FAA_ID, MAX_MESSAGE, REGISTER, SSS_ID, Ca, Event, Link
+from model.alphabet import BROADCAST, FAA_ID, MAX_MESSAGE, REGISTER, SSS_ID, Ca, Event, Link
 from model.state import Mode, State, Step
 from model.system.alone import HIGHER, LOWER, ME
 from reference.authority import Authority, key_der, load_key, new_key
@@ -66,7 +66,7 @@ class Voice:
     def to_bus(self, event: Event) -> bytes:
         """A CPU frame."""
         match event.kind, event.args:
-            case ("cpu-send" | "cpu-oversize" | "start-failure"), (to, *size):
+            case (("cpu-send" | "cpu-oversize" | "start-failure"), (to, *size)):
                 target, payload = to, bytes(*size) if size else b"\0"
             case "cpu-request", (size, dev, op):
                 target, payload = SSS_ID, struct.pack("<Hh", dev, op)[:size]
@@ -100,7 +100,7 @@ class Voice:
                 return [_plain(number, self._verify_request(session, s))]
             case "certificate", (_, ca, cn):
                 return [_plain(number, *self._flight(s, session, ca, cn)[: 2 if session.client else 1])]
-            case ("flight4" | "flight5"), _:
+            case (("flight4" | "flight5"), _):
                 return self._whole(s, session, number, finish=event.kind == "flight5")
             case "flight6", (_, seq):
                 return [self._finished(session, number, seq)]
@@ -118,7 +118,10 @@ class Voice:
             case "close", (_, seq):
                 return [self._sealed(session, ContentType.ALERT, seq, _CLOSE)]
             case "data", (_, seq, size):
-                return [self._sealed(session, ContentType.APPLICATION_DATA, seq, d) for seq, d in _data(s, session, seq, size)]
+                return [
+                    self._sealed(session, ContentType.APPLICATION_DATA, seq, d)
+                    for seq, d in _data(s, session, seq, size)
+                ]
             case "response", (op, good, usable):
                 rest = self._response(s.op, op, good, usable)[len(session.collected) :]
                 parts = [rest[i : i + RECORD] for i in range(0, len(rest), RECORD)]
@@ -279,7 +282,14 @@ def _data(s: State, session: Session, seq: int, size: int) -> list[tuple[int, by
 
 
 def _next(kind: int, body: bytes, ahead: int = 0) -> bytes:
-    return bytes([kind]) + len(body).to_bytes(3, "big") + ahead.to_bytes(2, "big") + bytes(3) + len(body).to_bytes(3, "big") + body
+    return (
+        bytes([kind])
+        + len(body).to_bytes(3, "big")
+        + ahead.to_bytes(2, "big")
+        + bytes(3)
+        + len(body).to_bytes(3, "big")
+        + body
+    )
 
 
 FORGERIES: Final = (

@@ -128,6 +128,7 @@ def _change(effect: Effect) -> Change:
 
 
 def happenings() -> Iterator[Happening]:
+    """All that reaches the controller, the passing of time apart."""
     yield from _from_the_cpu()
     for x in (LOWER, HIGHER):
         yield Happening("forge", "hello", f"hello from {x}", (x,))

@@ -156,7 +156,10 @@ def patched(folder: Path, file: str, old: str, new: str) -> Path:
 def test_the_sanitizers_are_on_and_what_they_say_is_the_evidence(tmp_path: Path) -> None:
     """A parser that looks one byte behind a datagram of full size."""
     program = patched(
-        tmp_path, "hello.c", "    const uint8_t *rest = datagram;", "    const uint8_t *rest = datagram + datagram[1000];"
+        tmp_path,
+        "hello.c",
+        "    const uint8_t *rest = datagram;",
+        "    const uint8_t *rest = datagram + datagram[1000];",
     )
     target = NativeTarget(program)
     target.boot(DEPLOYMENT.image(ME))
@@ -168,7 +171,9 @@ def test_the_sanitizers_are_on_and_what_they_say_is_the_evidence(tmp_path: Path)
 
 
 def test_one_that_never_rests_is_stopped(tmp_path: Path) -> None:
-    program = patched(tmp_path, "controller.c", "    bool worked = false;", "    bool worked = dtls_state() != DTLS_IDLE;")
+    program = patched(
+        tmp_path, "controller.c", "    bool worked = false;", "    bool worked = dtls_state() != DTLS_IDLE;"
+    )
     target = NativeTarget(program)
     target.boot(DEPLOYMENT.image(ME))
     with pytest.raises(IutFault, match="never quiescent"):
@@ -184,4 +189,6 @@ def test_protocol_code_knows_no_board() -> None:
             known = ("stdbool.h", "stddef.h", "stdint.h", "string.h")
             assert own or header.startswith("mbedtls/") or header in known, (path.name, header)
         code = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
-        assert not re.search(r"\basm\b|\bvolatile\b|__asm|0x[4eE][0-9a-fA-F]{7}\b|REGISTER\(|interrupt", code), path.name
+        assert not re.search(r"\basm\b|\bvolatile\b|__asm|0x[4eE][0-9a-fA-F]{7}\b|REGISTER\(|interrupt", code), (
+            path.name
+        )
