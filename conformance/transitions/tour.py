@@ -9,7 +9,7 @@ by which the oracle explains what the controller did.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 
 from conformance.abstraction import Abstraction
@@ -21,7 +21,7 @@ from conformance.wire.frames import Frame
 from model.alphabet import Event, Link
 from model.oracle import Oracle
 from model.run import react
-from model.state import Mode
+from model.state import Mode, State
 from model.system.alone import HIGHER, LOWER, ME, Happening
 
 
@@ -82,27 +82,29 @@ class Tour:
         self._free = list(range(8_191, -1, -1))
         self._cookies: dict[int, bytes] = {}
 
-    def run(self, most: int | None = None) -> Covered:
-        """Visit the first `most` states, or all."""
+    def run(self, kind: Callable[[State], Hashable] | None = None, *, until_wrong: bool = False) -> Covered:
+        """Visit all states, or of each kind the first that is reached; `until_wrong`: no further than to the first."""
         queue = deque([self._start()])
+        kinds: set[Hashable] = set()
         self.found.reached.add(queue[0].node)
         try:
-            self._walk(queue, most)
+            while queue and not (until_wrong and self.found.wrong):
+                place = queue.popleft()
+                state = self.machine.states[place.node]
+                if kind is None or kind(state) not in kinds:
+                    kinds.add(kind(state) if kind else None)
+                    self._visit(place, queue)
+                self._target.forget(place.copy)
+                self._free.append(place.copy)
         except Broken:  # its copies are gone with it
             return self.found
-        self.found.whole = not queue
+        self.found.whole = kind is None and not queue
         return self.found
 
-    def _walk(self, queue: deque[Place], most: int | None) -> None:
-        while queue and (most is None or len(self.found.visited) < most):
-            place = queue.popleft()
-            if place.node >= self.machine.graph.expanded:
-                continue
-            self.found.visited.add(place.node)
-            for happening in self.machine.can_happen(place.node):
-                queue.extend(self._try(place, happening))
-            self._target.forget(place.copy)
-            self._free.append(place.copy)
+    def _visit(self, place: Place, queue: deque[Place]) -> None:
+        for happening in self.machine.can_happen(place.node):
+            queue.extend(self._try(place, happening))
+        self.found.visited.add(place.node)
 
     def _start(self) -> Place:
         reaction = self._target.boot(self.voice.deployment.image(ME))
