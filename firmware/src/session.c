@@ -228,8 +228,8 @@ static bool authentic(const struct record *record) {
     return mbedtls_ssl_check_record(&ssl, copy, record->length) == 0;
 }
 
-/** A record of epoch 1, if it authenticates: the Finished, or an alert in its place. Mbed TLS would fail the handshake if
- * it does not. */
+/** A record of epoch 1: the Finished or an alert in its place, if it authenticates. Mbed TLS would fail the handshake
+ * if it does not. */
 static enum session_standing take_finished(const struct record *record) {
     if ((record->type != RECORD_HANDSHAKE && record->type != RECORD_ALERT) || record->length > sizeof early) {
         return SESSION_RUNNING;

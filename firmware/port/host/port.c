@@ -206,11 +206,11 @@ __attribute__((no_sanitize("address"))) static void copy_raw(uint8_t *to, const 
 }
 
 static size_t data_bytes(void) {
-    return (size_t)(__stop_firmware_data - __start_firmware_data);
+    return (size_t)((uintptr_t)__stop_firmware_data - (uintptr_t)__start_firmware_data);
 }
 
 static size_t bss_bytes(void) {
-    return (size_t)(__stop_firmware_bss - __start_firmware_bss);
+    return (size_t)((uintptr_t)__stop_firmware_bss - (uintptr_t)__start_firmware_bss);
 }
 
 struct host_copy *host_keep(void) {
