@@ -1,6 +1,6 @@
 # Every target works from any state of the checkout. Paths are relative: a checkout's own path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: help check conform test fuzz firmware firmware-check setup setup-check setup-test lock clean
+.PHONY: help check conform conform-host transitions host test fuzz firmware firmware-check setup setup-check setup-test lock clean
 .DELETE_ON_ERROR:
 
 BUILD := build
@@ -23,6 +23,8 @@ TOX_ENV = UV_NO_INDEX=1 UV_FIND_LINKS="$$PWD/$(BUILD)/wheels" UV_CACHE_DIR="$$PW
 
 help:
 	@echo "make conform         run the conformance suite against our firmware in QEMU; report: reports/out/"
+	@echo "make conform-host    the same suite against the same C on this machine, under ASan and UBSan (host: only build it)"
+	@echo "make transitions     every transition of the model's controller, on that build; report: reports/transitions.md"
 	@echo "make check           check the model: every state, every property; report: reports/out/check/"
 	@echo "make test            everything: linters, static checks of the firmware, all tests (tox)"
 	@echo "make fuzz            a million damaged captures through everything that reads captures; findings: reports/out/fuzz/"
@@ -54,6 +56,16 @@ firmware-check: setup-test
 
 conform: firmware
 	@.venv/bin/scewl conform --firmware $(BUILD)/firmware/controller.elf -j "$$(nproc)" $(ARGS)
+
+host: setup
+	@firmware/fetch-mbedtls.sh $(BUILD)/mbedtls
+	@$(IN_FIRMWARE) HOST_BUILD=../$(BUILD)/host host
+
+conform-host: host
+	@.venv/bin/scewl conform --target native --firmware $(BUILD)/host/controller --out reports/out/conform-host -j "$$(nproc)" $(ARGS)
+
+transitions: host
+	@.venv/bin/python -m conformance.transitions $(BUILD)/host/controller --report reports/transitions.md
 
 check: setup-check
 	@.venv/bin/scewl check $(ARGS)

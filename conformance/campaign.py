@@ -18,6 +18,7 @@ from conformance.case import TRACE_VERSION, Outcome, run_case, unstarted
 from conformance.purpose import BadPurpose, Purpose, load_purposes, parse
 from conformance.results import CaseResult, Report
 from conformance.targets.base import HarnessError, Target
+from conformance.targets.native import NativeTarget
 from conformance.targets.qemu import QemuTarget
 from conformance.targets.reference import ReferenceTarget
 from model.profile import PROFILES
@@ -26,6 +27,8 @@ __all__ = ["DEFAULT_FIRMWARE", "load_purposes", "replay", "run_campaign", "trace
 
 DEFAULT_FIRMWARE = Path("build/firmware/controller.elf")
 """What `make firmware` builds."""
+DEFAULT_NATIVE = Path("build/host/controller")
+"""What `make -C firmware host` builds."""
 
 Progress = Callable[[int, int, CaseResult], None]
 
@@ -49,6 +52,8 @@ class Job:
         """A new handle. Raises HarnessError if there is nothing to run."""
         if self.target == "reference":
             return ReferenceTarget()
+        if self.target == "native":
+            return NativeTarget(self.firmware or DEFAULT_NATIVE)
         firmware = self.firmware or DEFAULT_FIRMWARE
         if not firmware.is_file():
             raise HarnessError(
@@ -176,7 +181,11 @@ def replay(trace: Path, *, target: str | None, firmware: Path | None, out: Path)
         job = Job(purpose, target or header["target"], firmware, header["profile"], header["seed"], out)
     except (KeyError, TypeError, BadPurpose) as error:
         raise HarnessError(f"{trace}: its first line does not describe a run: {error}") from error
-    if job.target not in ("qemu", "reference") or job.profile not in PROFILES or not isinstance(job.seed, int):
+    if (
+        job.target not in ("qemu", "reference", "native")
+        or job.profile not in PROFILES
+        or not isinstance(job.seed, int)
+    ):
         raise HarnessError(f"{trace}: its first line names an unknown target or profile")
     return job.run()
 

@@ -34,6 +34,13 @@ class Abstraction:
         self._towards = {link: FrameReader() for link in Link}
         self._from = {link: FrameReader() for link in Link}
 
+    def fork(self) -> Abstraction:
+        """An independent copy, for whoever lets an IUT go several ways. Only between whole frames."""
+        other = Abstraction(self.memory.identity, self.memory.keylog)
+        other.memory = self.memory.fork()
+        other._outbound = Outbound(other.memory)
+        return other
+
     # --- towards the IUT
 
     def stimulus(self, link: Link, data: bytes) -> tuple[Event, ...]:

@@ -191,6 +191,12 @@ def _sealed(memory: Memory, session: Session, record: Record) -> list[Event]:
             return _data(memory, session, record.seq, plaintext)
         case ContentType.ALERT:
             alert = parse_alert(plaintext)
+            if not session.established:
+                # In the Finished's place it ends the handshake, as in the clear; earlier, nobody can read it.
+                ends = not isinstance(alert, Malformed) and (alert.fatal or alert.close_notify)
+                if ends and session.change_cipher_spec and flight_whole(session):
+                    return [Event("alert", (session.peer, record.seq))]
+                return [Event("noise", (session.peer,))]
             if not isinstance(alert, Malformed) and alert.close_notify:
                 memory.complete[session.peer] = bytes(session.collected)
                 return [Event("close", (session.peer, record.seq))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from conformance.abstraction.session import Identity, Session
 from conformance.wire.handshake import Message
@@ -51,6 +51,21 @@ class Memory:
         """The IUT has no session any more, but with these peers: what the others send meets no replay window."""
         for peer in self.sessions.keys() - but:
             del self.sessions[peer]
+
+    def fork(self) -> Memory:
+        """An independent copy; the identity and the key log stay shared."""
+        return replace(
+            self,
+            sessions={peer: session.fork() for peer, session in self.sessions.items()},
+            cookies={peer: set(given) for peer, given in self.cookies.items()},
+            hellos=dict(self.hellos),
+            refused=set(self.refused),
+            complete=dict(self.complete),
+            messages={to: list(given) for to, given in self.messages.items()},
+            faa_out=list(self.faa_out),
+            faa_in=list(self.faa_in),
+            _handshakes=dict(self._handshakes),
+        )
 
     def handshake(self, client_random: bytes) -> int:
         """The number of a client's handshake, from 1 in the order of their coming."""

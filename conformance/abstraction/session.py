@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import copy
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -129,6 +130,20 @@ class Session:
     """The key of the peer's certificate, if it is one of this profile (DTL-2)."""
     _keys: SessionKeys | None = None
     _windows: dict[int, Window] = field(default_factory=dict)
+
+    def fork(self) -> Session:
+        """An independent copy."""
+        return replace(
+            self,
+            inbound=copy.deepcopy(self.inbound),
+            closing=list(self.closing),
+            collected=bytearray(self.collected),
+            sent=bytearray(self.sent),
+            sent_numbers=set(self.sent_numbers),
+            transcript=bytearray(self.transcript),
+            transcribed=set(self.transcribed),
+            _windows={epoch: Window(w.top, set(w.seen)) for epoch, w in self._windows.items()},
+        )
 
     def open(self, record: Record, keylog: KeyLog, *, inbound: bool) -> bytes | None:
         """The plaintext of a record of epoch 1; None if it does not authenticate, or its secret is unknown."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 EXIT_PASS, EXIT_USAGE, EXIT_ERROR, EXIT_NOTHING, EXIT_INTERRUPTED, EXIT_PIPE = 0, 2, 3, 4, 130, 141
 
-TARGETS = ("qemu", "reference")
+TARGETS = ("qemu", "reference", "native")
 
 
 class UsageError(Exception):
@@ -48,7 +48,7 @@ def add_target_options(parser: argparse.ArgumentParser, default: str) -> None:
         "--firmware",
         type=Path,
         metavar="ELF",
-        help="the firmware for the target qemu (default: what `make firmware` built)",
+        help="the firmware for the target qemu (default: what `make firmware` built), or the host build for native",
     )
 
 
@@ -57,6 +57,6 @@ def check_firmware(target: str | None, firmware: Path | None) -> None:
     if firmware is None:
         return
     if target == "reference":
-        raise UsageError("--firmware goes with --target qemu; leave one of them out")
+        raise UsageError("--firmware goes with --target qemu or native; leave one of them out")
     if not firmware.is_file():
         raise UsageError(f"no firmware at {firmware}; build it, or give the path of an ELF file")

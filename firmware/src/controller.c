@@ -4,6 +4,8 @@
  * Here stands what the CPU bus may ask for and when (SES-5, ADV-1); the session machine is in dtls.c.
  */
 
+#include "controller.h"
+
 #include "dtls.h"
 #include "port.h"
 #include "registration.h"
@@ -54,17 +56,21 @@ void handle_sss_recv(uint16_t id, int16_t op) {
     scewl_write(LINK_CPU, (struct scewl_header){.target = id, .source = SCEWL_SSS, .length = sizeof bytes}, bytes);
 }
 
+bool controller_round(void) {
+    bool worked = false;
+    for (unsigned link = 0; link < LINK_COUNT; link++) {
+        /* First, so that a message put aside goes before whatever comes next (section 5, pinned 6). */
+        worked |= dtls_check_timers();
+        worked |= dtls_state() == DTLS_FATAL_ERROR ? scewl_discard((enum link)link) : scewl_pump((enum link)link);
+    }
+    return worked;
+}
+
 int main(void) {
     port_init();
     dtls_setup();
     for (;;) {
-        bool worked = false;
-        for (unsigned link = 0; link < LINK_COUNT; link++) {
-            /* First, so that a message put aside goes before whatever comes next (section 5, pinned 6). */
-            worked |= dtls_check_timers();
-            worked |= dtls_state() == DTLS_FATAL_ERROR ? scewl_discard((enum link)link) : scewl_pump((enum link)link);
-        }
-        if (!worked) {
+        if (!controller_round()) {
             port_wait();
         }
     }

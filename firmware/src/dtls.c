@@ -21,8 +21,8 @@
 /** SES-7: a session without authenticated progress is closed after this time. */
 #define IDLE_TIMEOUT_MS 60000u
 
-/** All that Mbed TLS ever allocates: the larger role needs 14 KB (DTL-4). */
-#define ARENA 16384u
+/** All that Mbed TLS ever allocates: the larger role needs 14 KB (DTL-4), on a host with longer pointers more. */
+#define ARENA (4096u * sizeof(void *))
 
 static uint8_t arena[ARENA] __attribute__((aligned(8)));
 

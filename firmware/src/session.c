@@ -228,14 +228,17 @@ static bool authentic(const struct record *record) {
     return mbedtls_ssl_check_record(&ssl, copy, record->length) == 0;
 }
 
-/** A record of epoch 1: the Finished, if it authenticates. Mbed TLS would fail the handshake if it does not. */
+/** A record of epoch 1: the Finished or an alert in its place, if it authenticates. Mbed TLS would fail the handshake
+ * if it does not. */
 static enum session_standing take_finished(const struct record *record) {
-    if (record->type != RECORD_HANDSHAKE || record->length > sizeof early) {
+    if ((record->type != RECORD_HANDSHAKE && record->type != RECORD_ALERT) || record->length > sizeof early) {
         return SESSION_RUNNING;
     }
     if (!awaits_finished()) {
-        memcpy(early, record->at, record->length);
-        early_length = record->length;
+        if (record->type == RECORD_HANDSHAKE) {
+            memcpy(early, record->at, record->length);
+            early_length = record->length;
+        }
         return SESSION_RUNNING;
     }
     if (!authentic(record)) {
@@ -252,9 +255,9 @@ enum session_standing session_handshake(const struct record *record) {
     if (record->epoch != 0 || !record_fits_handshake(record)) {
         return SESSION_RUNNING;
     }
-    if (mbedtls_ssl_conf_get_endpoint(&config) == MBEDTLS_SSL_IS_CLIENT && record->type == RECORD_HANDSHAKE &&
-        verified == record_is_verify_request(record)) {
-        return SESSION_RUNNING; /* DTL-3: a HelloVerifyRequest comes first, and only once */
+    bool wants_cookie = mbedtls_ssl_conf_get_endpoint(&config) == MBEDTLS_SSL_IS_CLIENT && !verified;
+    if (record->type == RECORD_HANDSHAKE && wants_cookie != record_is_verify_request(record)) {
+        return SESSION_RUNNING; /* DTL-3: a HelloVerifyRequest comes first, to a client, and only once */
     }
     if (record_asks_for_no_certificate(record)) {
         return refuse(); /* DTL-1: both sides authenticate */

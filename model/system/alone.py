@@ -78,7 +78,7 @@ def alone(profile: Profile) -> System:
 def _actions(c: Setting) -> Iterator[Action]:
     for rule in RULES_ON[None]:
         yield Action(f"{ME}.{rule.id}()", "urgent", (rule.id,), rule.says, partial(_by_itself, c, rule))
-    for happening in _happenings():
+    for happening in happenings():
         for rule in RULES_ON[happening.event]:
             yield _action(c, rule, happening)
     for rule in RULES_ON["time"]:
@@ -127,7 +127,8 @@ def _change(effect: Effect) -> Change:
 # --- what can happen -------------------------------------------------------------------------------------------------
 
 
-def _happenings() -> Iterator[Happening]:
+def happenings() -> Iterator[Happening]:
+    """All that reaches the controller, the passing of time apart."""
     yield from _from_the_cpu()
     for x in (LOWER, HIGHER):
         yield Happening("forge", "hello", f"hello from {x}", (x,))

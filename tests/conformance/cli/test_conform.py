@@ -129,7 +129,7 @@ def test_an_unforeseen_error_is_one_line(campaign, scewl, tmp_path: Path) -> Non
         (["--seed", "-1"], "--seed -1"),
         (["--seed", "x"], "--seed"),
         (["--firmware", "none.elf"], "no firmware at none.elf"),
-        (["--target", "reference", "--firmware", "none.elf"], "--firmware goes with --target qemu"),
+        (["--target", "reference", "--firmware", "none.elf"], "--firmware goes with --target qemu or native"),
         (["--target", "qmeu"], "Did you mean qemu?"),
     ],
 )
