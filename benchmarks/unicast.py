@@ -16,9 +16,10 @@ import select
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from conformance.targets.base import HarnessError, IutFault, Reaction
 from conformance.targets.qemu import QemuTarget
@@ -29,6 +30,7 @@ from reference.registration import Request
 from reference.sss import Sss
 
 A, B = 10, 11
+DEFAULT_FIRMWARE = Path(__file__).resolve().parents[1] / "build/firmware/controller.elf"
 LIMIT_S = 60.0
 """Wall seconds after which a measurement counts as failed."""
 
@@ -72,10 +74,11 @@ class Row:
 class Pair:
     """Two firmwares, one radio, one SSS."""
 
-    def __init__(self, elf: Path) -> None:
+    def __init__(self, elf: Path, options: Mapping[int, Sequence[str]] = MappingProxyType({})) -> None:
+        """`options`: further arguments of QEMU's, by node."""
         deployment = Deployment.create([A, B], seed=b"benchmarks/unicast")
         self._sss = Sss(deployment, seed=b"benchmarks/unicast")
-        self._targets = {node: QemuTarget(elf) for node in (A, B)}
+        self._targets = {node: QemuTarget(elf, options=options.get(node, ())) for node in (A, B)}
         self._readers = {(node, link): FrameReader() for node in (A, B) for link in Link}
         for node, target in self._targets.items():
             boot = target.boot(deployment.image(node))
@@ -179,9 +182,8 @@ def table(rows: list[Row]) -> str:
 
 def main() -> int:
     """Exit codes: 0 goals met, 1 missed or the firmware broke, 3 our side broke."""
-    root = Path(__file__).resolve().parents[1]
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--firmware", type=Path, default=root / "build/firmware/controller.elf")
+    parser.add_argument("--firmware", type=Path, default=DEFAULT_FIRMWARE)
     parser.add_argument("--pairs", type=int, default=5, metavar="N", help="fresh pairs of VMs (default: 5)")
     parser.add_argument("--output", type=Path, help="also write the figures here, as JSON")
     options = parser.parse_args()
