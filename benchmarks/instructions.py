@@ -18,12 +18,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from unicast import DEFAULT_FIRMWARE, A, B, Pair
+
 from conformance.targets.base import HarnessError, IutFault
 from conformance.targets.shim import build_shim
 from conformance.wire.frames import Frame
 from model.alphabet import DEREGISTER, MAX_MESSAGE, REGISTER, SSS_ID
 from reference.registration import Request
-from unicast import DEFAULT_FIRMWARE, A, B, Pair
 
 RECORD, RECORDS = 963, 17
 """Bytes of application data in a full record (DTL-5), and how many of them fit a message."""

@@ -19,11 +19,12 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from instructions import operations
+
 from conformance.case import run_case
 from conformance.purpose import FOLDER, load
 from conformance.targets.base import HarnessError, IutFault
 from conformance.targets.qemu import QemuTarget
-from instructions import operations
 
 ROOT = Path(__file__).resolve().parents[1]
 PEAK_AT = ("registered-16384", "register-twice", "glare-lower", "deviations/client-records-reversed")
@@ -82,11 +83,15 @@ def copy(folder: Path, setting: Setting) -> None:
             if found != 1:
                 raise ValueError(f"{name}: {found} places look like {pattern}")
         path.write_text(text, "utf-8")
+    # Some settings are measured although they exceed the budget of flash.
+    script = folder / "firmware/port/lm3s6965/lm3s6965.ld"
+    script.write_text(script.read_text("utf-8").replace("<= 98304,", "<= 258048,"), "utf-8")
 
 
 def build(folder: Path, *options: str) -> Path:
     """The ELF. Raises SystemExit with what make said."""
-    made = subprocess.run(["make", "-s", *options], cwd=folder / "firmware", capture_output=True, text=True, check=False)
+    command = ["make", "-s", *options]
+    made = subprocess.run(command, cwd=folder / "firmware", capture_output=True, text=True, check=False)
     if made.returncode:
         sys.exit(f"the build failed:\n{made.stderr}")
     return folder / "build" / "firmware" / "controller.elf"

@@ -26,6 +26,19 @@
 /** Something happened that the main loop has not looked at yet. Written by interrupts, cleared by port_wait. */
 extern volatile uint32_t port_event;
 
+static inline void interrupts_off(void) {
+    __asm volatile("cpsid i" ::: "memory");
+}
+
+static inline void interrupts_on(void) {
+    __asm volatile("cpsie i\n isb" ::: "memory");
+}
+
+/** Until an interrupt comes; one that is masked or pending ends it too. */
+static inline void wait_for_interrupt(void) {
+    __asm volatile("dsb\n wfi" ::: "memory");
+}
+
 void uart_init(void);
 void timer_init(void);
 void uart0_interrupt(void);
