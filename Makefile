@@ -27,7 +27,7 @@ help:
 	@echo "make test            everything: linters, static checks of the firmware, all tests (tox)"
 	@echo "make fuzz            a million damaged captures through everything that reads captures; findings: reports/out/fuzz/"
 	@echo "make firmware        build $(BUILD)/firmware/controller.elf"
-	@echo "make firmware-check  the format and the static checks of its sources"
+	@echo "make firmware-check  the format and the static checks of its sources; the format of all other C"
 	@echo "make setup           only install what make conform needs (packages, .venv)"
 	@echo "make lock            write requirements/*.txt anew from pyproject.toml"
 	@echo "make clean           remove everything that was made, .venv included"
@@ -48,8 +48,12 @@ firmware: setup
 	@$(IN_FIRMWARE)
 	@.venv/bin/python benchmarks/memory.py --if-newer-than $(BUILD)/firmware/memory.txt
 
+# Ours that runs on this machine, too; what a page generates or a library brings is not here.
+HOST_C = $(wildcard model/explore/*.[ch] conformance/targets/*.c benchmarks/*.c tests/*/*/*.[ch])
+
 firmware-check: setup-test
 	@firmware/fetch-mbedtls.sh $(BUILD)/mbedtls
+	clang-format --dry-run -Werror $(HOST_C)
 	@$(IN_FIRMWARE) check
 
 conform: firmware

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+/* MISRA deviation D-5, as are the symbols of the linker script. */
 #define REGISTER(address) (*(volatile uint32_t *)(address))
 
 /* System control. */
