@@ -3,12 +3,14 @@
 QEMU has no model of a Cortex-M3's cycles, so these are instructions, not cycles: exact, and the same on every machine
 and under any load, but for the few by which bytes arrive in other portions. `instructions.c` counts them, inside QEMU.
 
-    python benchmarks/instructions.py [--firmware ELF]
+    python benchmarks/instructions.py [--firmware ELF] [--output reports/instructions.json]
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import mmap
 import os
 import struct
@@ -114,6 +116,7 @@ def main() -> int:
     """Exit codes: 0 counted, 1 the firmware broke, 3 our side broke."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--firmware", type=Path, default=DEFAULT_FIRMWARE, metavar="ELF", help="default: %(default)s")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="also write the figures here, as JSON")
     options = parser.parse_args()
     try:
         found = operations(options.firmware)
@@ -122,6 +125,10 @@ def main() -> int:
         return 1 if isinstance(error, IutFault) else 3
     for name, count in found.items():
         print(f"{count:>12,}  {name}")
+    if options.output:
+        digest = hashlib.sha256(options.firmware.read_bytes()).hexdigest()
+        record = {"firmware_sha256": digest, "operations": found}
+        options.output.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     return 0
 
 
