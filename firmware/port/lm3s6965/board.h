@@ -7,6 +7,19 @@
 /* MISRA deviation D-5, as are the symbols of the linker script. */
 #define REGISTER(address) (*(volatile uint32_t *)(address))
 
+static inline void interrupts_off(void) {
+    __asm volatile("cpsid i" ::: "memory");
+}
+
+static inline void interrupts_on(void) {
+    __asm volatile("cpsie i\n isb" ::: "memory");
+}
+
+/** Until an interrupt comes; one that is masked or pending ends it too. */
+static inline void wait_for_interrupt(void) {
+    __asm volatile("dsb\n wfi" ::: "memory");
+}
+
 /* System control. */
 #define SYSCTL_RIS REGISTER(0x400FE050)
 #define SYSCTL_RCC REGISTER(0x400FE060)
@@ -26,19 +39,6 @@
 
 /** Something happened that the main loop has not looked at yet. Written by interrupts, cleared by port_wait. */
 extern volatile uint32_t port_event;
-
-static inline void interrupts_off(void) {
-    __asm volatile("cpsid i" ::: "memory");
-}
-
-static inline void interrupts_on(void) {
-    __asm volatile("cpsie i\n isb" ::: "memory");
-}
-
-/** Until an interrupt comes; one that is masked or pending ends it too. */
-static inline void wait_for_interrupt(void) {
-    __asm volatile("dsb\n wfi" ::: "memory");
-}
 
 void uart_init(void);
 void timer_init(void);
