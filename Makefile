@@ -1,6 +1,7 @@
 # Every target works from any state of the checkout. Paths are relative: a checkout's own path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: help check conform conform-host transitions host test fuzz firmware firmware-check setup setup-check setup-test lock clean
+.PHONY: help check conform conform-host transitions host test fuzz firmware firmware-check firmware-report setup setup-check \
+        setup-test lock clean
 .DELETE_ON_ERROR:
 
 BUILD := build
@@ -29,7 +30,8 @@ help:
 	@echo "make test            everything: linters, static checks of the firmware, all tests (tox)"
 	@echo "make fuzz            a million damaged captures through everything that reads captures; findings: reports/out/fuzz/"
 	@echo "make firmware        build $(BUILD)/firmware/controller.elf"
-	@echo "make firmware-check  the format and the static checks of its sources"
+	@echo "make firmware-check  the format and the static checks of its sources; the format of all other C"
+	@echo "make firmware-report flash, SRAM, instructions and times: reports/firmware.md, reports/firmware.csv (minutes)"
 	@echo "make setup           only install what make conform needs (packages, .venv)"
 	@echo "make lock            write requirements/*.txt anew from pyproject.toml"
 	@echo "make clean           remove everything that was made, .venv included"
@@ -50,9 +52,22 @@ firmware: setup
 	@$(IN_FIRMWARE)
 	@.venv/bin/python benchmarks/memory.py --if-newer-than $(BUILD)/firmware/memory.txt
 
+# Ours that runs on this machine, too; what a page generates or a library brings is not here.
+HOST_C = $(wildcard model/explore/*.[ch] conformance/targets/*.c benchmarks/*.c tests/*/*/*.[ch])
+
 firmware-check: setup-test
 	@firmware/fetch-mbedtls.sh $(BUILD)/mbedtls
+	clang-format --dry-run -Werror $(HOST_C)
 	@$(IN_FIRMWARE) check
+
+# All figures of the firmware anew; some minutes. BESIDE names an earlier ELF to take wall times beside.
+BESIDE ?=
+firmware-report: firmware
+	@.venv/bin/python benchmarks/memory.py --all --output reports/memory.json
+	@.venv/bin/python benchmarks/instructions.py --output reports/instructions.json
+	@.venv/bin/python benchmarks/settings.py --output reports/settings.json
+	@.venv/bin/python benchmarks/unicast.py --output reports/unicast.json $(if $(BESIDE),--beside "$(BESIDE)")
+	@.venv/bin/python benchmarks/firmware.py
 
 conform: firmware
 	@.venv/bin/scewl conform --firmware $(BUILD)/firmware/controller.elf -j "$$(nproc)" $(ARGS)

@@ -82,6 +82,7 @@ missing_packages() {
     have spin || echo spin
     [[ $1 == test ]] || return 0
     have clang-format || echo clang-format
+    have clang-tidy || echo clang-tidy
     have cppcheck || echo cppcheck
     have tshark || echo tshark
     have openssl || echo openssl

@@ -3,7 +3,7 @@
 The two VMs run at the same time: a frame goes on as soon as its last byte is out. The radio is a broadcast medium, so
 the sender hears its own frames too. Virtual time stands still: what is measured is computation and byte streams.
 
-    python benchmarks/unicast.py [--firmware ELF] [--pairs N] [--output reports/unicast.json]
+    python benchmarks/unicast.py [--firmware ELF] [--beside ELF] [--pairs N] [--output reports/unicast.json]
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ import select
 import statistics
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from conformance.targets.base import HarnessError, IutFault, Reaction
 from conformance.targets.qemu import QemuTarget
@@ -29,6 +31,7 @@ from reference.registration import Request
 from reference.sss import Sss
 
 A, B = 10, 11
+DEFAULT_FIRMWARE = Path(__file__).resolve().parents[1] / "build/firmware/controller.elf"
 LIMIT_S = 60.0
 """Wall seconds after which a measurement counts as failed."""
 
@@ -72,10 +75,11 @@ class Row:
 class Pair:
     """Two firmwares, one radio, one SSS."""
 
-    def __init__(self, elf: Path) -> None:
+    def __init__(self, elf: Path, options: Mapping[int, Sequence[str]] = MappingProxyType({})) -> None:
+        """`options`: further arguments of QEMU's, by node."""
         deployment = Deployment.create([A, B], seed=b"benchmarks/unicast")
         self._sss = Sss(deployment, seed=b"benchmarks/unicast")
-        self._targets = {node: QemuTarget(elf) for node in (A, B)}
+        self._targets = {node: QemuTarget(elf, options=options.get(node, ())) for node in (A, B)}
         self._readers = {(node, link): FrameReader() for node in (A, B) for link in Link}
         for node, target in self._targets.items():
             boot = target.boot(deployment.image(node))
@@ -135,25 +139,44 @@ class Pair:
         return bool(reaction.chunks)
 
 
-def run(elf: Path, pairs: int) -> list[Row]:
-    """With each of so many fresh pairs, register both and send each size three times. Raises IutFault, HarnessError."""
-    registrations: list[float] = []
-    unicasts: dict[int, list[float]] = {size: [] for size in UNICAST}
+@dataclass(slots=True)
+class Times:
+    """What one firmware took, in seconds: each registration, and each message by its size."""
+
+    registrations: list[float] = field(default_factory=list)
+    unicasts: dict[int, list[float]] = field(default_factory=lambda: {size: [] for size in UNICAST})
+
+    def rows(self) -> list[Row]:
+        """The table's lines."""
+        rows = [row("registration", self.registrations, REGISTRATION, None)]
+        return rows + [row(f"unicast {s:,} B", times, UNICAST[s], GOALS[s]) for s, times in self.unicasts.items()]
+
+
+def run(elves: Sequence[Path], pairs: int) -> list[list[Row]]:
+    """With each of so many fresh pairs of each firmware, in turn, register both and send each size three times.
+
+    Raises IutFault, HarnessError.
+    """
+    found = [Times() for _ in elves]
     for fresh in range(pairs):
-        pair = Pair(elf)
-        try:
-            for node in (A, B):
-                body = Request(node, REGISTER).encode()
-                answer = Frame(node, SSS_ID, body)
-                registrations.append(pair.measure(node, Frame(SSS_ID, node, body), node, answer))
-            for size, times in unicasts.items():
-                payload = bytes((i * 7 + fresh) % 256 for i in range(size))
-                times += (pair.measure(A, Frame(B, A, payload), B, Frame(B, A, payload)) for _ in range(3))
-        finally:
-            pair.close()
-    rows = [row("registration", registrations, REGISTRATION, None)]
-    rows += (row(f"unicast {size:,} B", times, UNICAST[size], GOALS[size]) for size, times in unicasts.items())
-    return rows
+        for elf, times in zip(elves, found, strict=True):
+            once(elf, fresh, times)
+    return [times.rows() for times in found]
+
+
+def once(elf: Path, fresh: int, into: Times) -> None:
+    """With one fresh pair."""
+    pair = Pair(elf)
+    try:
+        for node in (A, B):
+            body = Request(node, REGISTER).encode()
+            answer = Frame(node, SSS_ID, body)
+            into.registrations.append(pair.measure(node, Frame(SSS_ID, node, body), node, answer))
+        for size, times in into.unicasts.items():
+            payload = bytes((i * 7 + fresh) % 256 for i in range(size))
+            times += (pair.measure(A, Frame(B, A, payload), B, Frame(B, A, payload)) for _ in range(3))
+    finally:
+        pair.close()
 
 
 def row(what: str, times: list[float], historic: Historic, goal: float | None) -> Row:
@@ -179,25 +202,29 @@ def table(rows: list[Row]) -> str:
 
 def main() -> int:
     """Exit codes: 0 goals met, 1 missed or the firmware broke, 3 our side broke."""
-    root = Path(__file__).resolve().parents[1]
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--firmware", type=Path, default=root / "build/firmware/controller.elf")
+    parser.add_argument("--firmware", type=Path, default=DEFAULT_FIRMWARE)
     parser.add_argument("--pairs", type=int, default=5, metavar="N", help="fresh pairs of VMs (default: 5)")
+    parser.add_argument("--beside", type=Path, metavar="ELF", help="another firmware, measured in turn with this one")
     parser.add_argument("--output", type=Path, help="also write the figures here, as JSON")
     options = parser.parse_args()
     if options.pairs < 1:
         parser.error("--pairs needs at least 1")
     load = os.getloadavg()[0]
     try:
-        rows = run(options.firmware, options.pairs)
+        rows, *others = run([options.firmware, *([options.beside] if options.beside else [])], options.pairs)
     except (IutFault, HarnessError) as error:
         print(f"unicast: {error}", *error.evidence, sep="\n  ", file=sys.stderr)
         return 1 if isinstance(error, IutFault) else 3
     print(table(rows))
+    for r, old in zip(rows, others[0] if others else (), strict=False):
+        print(f"{r.what}: {old.median:.3f} s beside, {old.median / r.median:.2f} times as fast as that")
     if options.output:
         digest = hashlib.sha256(options.firmware.read_bytes()).hexdigest()
         figures = [asdict(r) | {"ratio": r.ratio, "ratio_without_delay": r.ratio_without_delay} for r in rows]
-        record = {"firmware_sha256": digest, "cores": os.cpu_count(), "load_before": load, "rows": figures}
+        beside = {old.what: old.median for old in others[0]} if others else {}
+        record: dict[str, Any] = {"firmware_sha256": digest, "cores": os.cpu_count(), "load_before": load}
+        record |= {"rows": figures, "beside": beside}
         options.output.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     missed = [r.what for r in rows if r.goal and r.ratio < r.goal]
     if missed:

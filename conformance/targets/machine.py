@@ -10,7 +10,7 @@ import socket
 import struct
 import subprocess
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,9 +49,19 @@ class Machine:
     """QEMU with one firmware. All that it writes is drained by `pump`; nothing here blocks for longer than asked."""
 
     def __init__(
-        self, elf: Path, image: bytes, shim: Path, qemu: str, busy_limit_ns: int, busy_is_idle_ns: int
+        self,
+        elf: Path,
+        image: bytes,
+        shim: Path,
+        qemu: str,
+        busy_limit_ns: int,
+        busy_is_idle_ns: int,
+        options: Sequence[str] = (),
     ) -> None:
-        """Start QEMU; HarnessError without one. `image` goes through an anonymous file: its keys reach no disk."""
+        """Start QEMU; HarnessError without one. `image` goes through an anonymous file: its keys reach no disk.
+
+        `options` are further arguments of QEMU's.
+        """
         self.received: deque[tuple[Link, bytes]] = deque()
         """Bytes that left the firmware, in order within a link."""
         self.debug = bytearray()
@@ -71,7 +81,7 @@ class Machine:
         self._uarts: dict[Link, socket.socket] = {}
         with _inherited() as child:
             try:
-                command = [qemu, *self._arguments(elf, image, child)]
+                command = [qemu, *self._arguments(elf, image, child), *options]
                 control, theirs = self._pair(child)
                 self._control = control
                 self._watch(control.fileno(), "control")

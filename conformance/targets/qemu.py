@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from conformance.targets.base import HarnessError, IutFault, Reaction, Target
@@ -44,6 +45,7 @@ class QemuTarget(Target):
         output_limit: int = 1 << 20,
         busy_poll_ms: float | None = None,
         qemu: str = "qemu-system-arm",
+        options: Sequence[str] = (),
     ) -> None:
         self._elf = Elf(elf)
         if shutil.which(qemu) is None:
@@ -56,6 +58,7 @@ class QemuTarget(Target):
         self._output_limit = output_limit
         self._busy_is_idle_ns = int((busy_poll_ms or 0) * _MS)
         self._qemu = qemu
+        self._options = tuple(options)
         self._machine: Machine | None = None
         self._now_ns = 0
         self._lines: list[str] = []
@@ -75,7 +78,9 @@ class QemuTarget(Target):
         shim = build_shim()
         self._now_ns, self.deadline_ns = 0, None
         self._lines = []
-        self._machine = Machine(self._elf.path, image, shim, self._qemu, self._busy_limit_ns, self._busy_is_idle_ns)
+        self._machine = Machine(
+            self._elf.path, image, shim, self._qemu, self._busy_limit_ns, self._busy_is_idle_ns, self._options
+        )
         return self._step(0, booting=True)
 
     def send(self, link: Link, data: bytes) -> Reaction:

@@ -32,7 +32,7 @@ def build_shim(source: Path = SOURCE, cache: Path = CACHE, compiler: str = "gcc"
     Two processes may do this at the same time. Raises HarnessError if there is no compiler or it refuses the source.
     """
     digest = hashlib.sha256(" ".join(_FLAGS).encode() + source.read_bytes()).hexdigest()[:16]
-    library = cache / f"timeshim-{digest}.so"
+    library = cache / f"{source.stem}-{digest}.so"
     if library.exists():
         return library
     try:

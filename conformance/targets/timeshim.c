@@ -93,9 +93,9 @@ static _Atomic enum { NOT_AN_EVENTFD, READ, WRITTEN } event_state[MAX_EVENTFD];
 
 static _Atomic uint64_t now_ns;
 /* The rest belongs to the main thread. */
-static bool kick_held;               /* QEMU wants the vCPU awake; we wait until its FIFOs are full */
-static bool settled;                 /* nothing happened since QEMU last recomputed its timers */
-static bool command_pending;         /* a settle or an advance is to be answered */
+static bool kick_held;       /* QEMU wants the vCPU awake; we wait until its FIFOs are full */
+static bool settled;         /* nothing happened since QEMU last recomputed its timers */
+static bool command_pending; /* a settle or an advance is to be answered */
 static bool busy_reported;
 static uint64_t budget_ns; /* what is left of the advance */
 static uint64_t busy_limit_ns, busy_is_idle_ns;
@@ -105,34 +105,35 @@ static const struct timespec at_once = {0, 0};
 
 /* ---- set-up ---- */
 
-static uint64_t environment_number(const char *name, uint64_t otherwise)
-{
+static uint64_t environment_number(const char *name, uint64_t otherwise) {
     const char *text = getenv(name);
     return text ? strtoull(text, NULL, 10) : otherwise;
 }
 
 /* Also before `start`: another library's set-up may come first. */
-static void find_real(void)
-{
-    if (real.ppoll) return;
+static void find_real(void) {
+    if (real.ppoll)
+        return;
     /* ISO C has no conversion from object to function pointer; POSIX defines this one. */
     *(void **)&real.clock_gettime = dlsym(RTLD_NEXT, "clock_gettime");
     *(void **)&real.cond_wait = dlvsym(RTLD_NEXT, "pthread_cond_wait", "GLIBC_2.3.2");
     *(void **)&real.cond_broadcast = dlvsym(RTLD_NEXT, "pthread_cond_broadcast", "GLIBC_2.3.2");
     /* Only x86-64 has older versions of these two, which dlsym might return, and this name for the newer. */
-    if (!real.cond_wait) *(void **)&real.cond_wait = dlsym(RTLD_NEXT, "pthread_cond_wait");
-    if (!real.cond_broadcast) *(void **)&real.cond_broadcast = dlsym(RTLD_NEXT, "pthread_cond_broadcast");
+    if (!real.cond_wait)
+        *(void **)&real.cond_wait = dlsym(RTLD_NEXT, "pthread_cond_wait");
+    if (!real.cond_broadcast)
+        *(void **)&real.cond_broadcast = dlsym(RTLD_NEXT, "pthread_cond_broadcast");
     *(void **)&real.recvmsg = dlsym(RTLD_NEXT, "recvmsg");
     *(void **)&real.sendmsg = dlsym(RTLD_NEXT, "sendmsg");
     *(void **)&real.abort = dlsym(RTLD_NEXT, "abort");
     *(void **)&real.ppoll = dlsym(RTLD_NEXT, "ppoll");
 }
 
-__attribute__((constructor)) static void start(void)
-{
+__attribute__((constructor)) static void start(void) {
     find_real();
     const char *control = getenv("SCEWL_SHIM_CONTROL");
-    if (!control) return;
+    if (!control)
+        return;
     unsetenv("LD_PRELOAD");
     main_thread = pthread_self();
     busy_limit_ns = environment_number("SCEWL_SHIM_BUSY_LIMIT", 5 * SECOND);
@@ -143,20 +144,18 @@ __attribute__((constructor)) static void start(void)
     control_fd = (int)strtol(control, NULL, 10);
 }
 
-static struct stream *find_stream(int fd)
-{
+static struct stream *find_stream(int fd) {
     for (int i = 0; i < stream_count; i++)
-        if (streams[i].fd == fd) return &streams[i];
+        if (streams[i].fd == fd)
+            return &streams[i];
     return NULL;
 }
 
-static bool on_main_thread(void)
-{
+static bool on_main_thread(void) {
     return pthread_equal(pthread_self(), main_thread);
 }
 
-static bool on_vcpu_thread(void)
-{
+static bool on_vcpu_thread(void) {
     static _Thread_local enum { UNKNOWN, VCPU, OTHER } role;
     if (role == UNKNOWN) {
         char name[16] = "";
@@ -171,18 +170,17 @@ static bool on_vcpu_thread(void)
 }
 
 /* CPU time that the vCPU thread has used, ns. */
-static uint64_t vcpu_cpu_ns(void)
-{
+static uint64_t vcpu_cpu_ns(void) {
     clockid_t clock;
     struct timespec t;
-    if (!vcpu_known || pthread_getcpuclockid(vcpu_thread, &clock) || real.clock_gettime(clock, &t)) return 0;
+    if (!vcpu_known || pthread_getcpuclockid(vcpu_thread, &clock) || real.clock_gettime(clock, &t))
+        return 0;
     return (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec;
 }
 
 /* ---- output: in blocks; flushed when the guest sleeps, when a block is full, and before the end ---- */
 
-static void flush_stream(struct stream *s)
-{
+static void flush_stream(struct stream *s) {
     for (size_t done = 0; done < s->out_size;) {
         ssize_t n = send(s->fd, s->out + done, s->out_size - done, MSG_NOSIGNAL);
         if (n > 0) {
@@ -197,18 +195,18 @@ static void flush_stream(struct stream *s)
     s->out_size = 0;
 }
 
-static void flush_all(void)
-{
+static void flush_all(void) {
     pthread_mutex_lock(&output_lock);
-    for (int i = 0; i < stream_count; i++) flush_stream(&streams[i]);
+    for (int i = 0; i < stream_count; i++)
+        flush_stream(&streams[i]);
     pthread_mutex_unlock(&output_lock);
 }
 
-ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
-{
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
     struct stream *s = control_fd < 0 ? NULL : find_stream(fd);
     find_real();
-    if (!s) return real.sendmsg(fd, message, flags);
+    if (!s)
+        return real.sendmsg(fd, message, flags);
     size_t total = 0;
     pthread_mutex_lock(&output_lock);
     for (size_t i = 0; i < message->msg_iovlen; i++) {
@@ -221,22 +219,24 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
             from += size;
             left -= size;
             total += size;
-            if (s->out_size == OUTPUT_BLOCK) flush_stream(s);
+            if (s->out_size == OUTPUT_BLOCK)
+                flush_stream(s);
         }
     }
     pthread_mutex_unlock(&output_lock);
-    if (on_main_thread()) flush_all(); /* no park will follow */
+    if (on_main_thread())
+        flush_all(); /* no park will follow */
     return (ssize_t)total;
 }
 
-__attribute__((destructor)) static void finish(void)
-{
-    if (control_fd >= 0) flush_all();
+__attribute__((destructor)) static void finish(void) {
+    if (control_fd >= 0)
+        flush_all();
 }
 
-void abort(void)
-{
-    if (control_fd >= 0) flush_all();
+void abort(void) {
+    if (control_fd >= 0)
+        flush_all();
     find_real();
     real.abort();
     __builtin_unreachable();
@@ -244,21 +244,23 @@ void abort(void)
 
 /* ---- input: read in blocks, handed to QEMU byte by byte without system calls ---- */
 
-ssize_t recvmsg(int fd, struct msghdr *message, int flags)
-{
+ssize_t recvmsg(int fd, struct msghdr *message, int flags) {
     struct stream *s = control_fd < 0 || !on_main_thread() ? NULL : find_stream(fd);
     find_real();
-    if (!s) return real.recvmsg(fd, message, flags);
+    if (!s)
+        return real.recvmsg(fd, message, flags);
     if (s->in_start == s->in_end) {
         ssize_t n = recv(fd, s->in, INPUT_BLOCK, MSG_DONTWAIT);
-        if (n < 0) return n;
+        if (n < 0)
+            return n;
         s->in_start = 0;
         s->in_end = (size_t)n;
     }
     size_t total = 0;
     for (size_t i = 0; i < message->msg_iovlen && s->in_start < s->in_end; i++) {
         size_t size = s->in_end - s->in_start;
-        if (size > message->msg_iov[i].iov_len) size = message->msg_iov[i].iov_len;
+        if (size > message->msg_iov[i].iov_len)
+            size = message->msg_iov[i].iov_len;
         memcpy(message->msg_iov[i].iov_base, s->in + s->in_start, size);
         s->in_start += size;
         total += size;
@@ -269,8 +271,7 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 }
 
 /* Mark as readable what QEMU wants to read and we hold. Returns the number of descriptors marked. */
-static int offer_input(struct pollfd *fds, nfds_t count)
-{
+static int offer_input(struct pollfd *fds, nfds_t count) {
     int ready = 0;
     for (nfds_t i = 0; i < count; i++) {
         struct stream *s = (fds[i].events & POLLIN) ? find_stream(fds[i].fd) : NULL;
@@ -280,52 +281,49 @@ static int offer_input(struct pollfd *fds, nfds_t count)
     return ready;
 }
 
-static bool input_held(void)
-{
+static bool input_held(void) {
     for (int i = 0; i < stream_count; i++)
-        if (streams[i].in_start < streams[i].in_end) return true;
+        if (streams[i].in_start < streams[i].in_end)
+            return true;
     return false;
 }
 
 /* ---- wake-ups: GLib and QEMU write to eventfds five times per byte; once until the next read does as well ---- */
 
-static bool is_eventfd(int fd)
-{
+static bool is_eventfd(int fd) {
     return fd >= 0 && fd < MAX_EVENTFD && event_state[fd] != NOT_AN_EVENTFD;
 }
 
-int eventfd(unsigned initial, int flags)
-{
+int eventfd(unsigned initial, int flags) {
     int fd = (int)syscall(SYS_eventfd2, initial, flags);
     if (control_fd >= 0 && fd >= 0 && fd < MAX_EVENTFD && !(flags & EFD_SEMAPHORE))
         event_state[fd] = initial ? WRITTEN : READ;
     return fd;
 }
 
-ssize_t write(int fd, const void *data, size_t size)
-{
-    if (is_eventfd(fd) && atomic_exchange(&event_state[fd], WRITTEN) == WRITTEN) return (ssize_t)size;
+ssize_t write(int fd, const void *data, size_t size) {
+    if (is_eventfd(fd) && atomic_exchange(&event_state[fd], WRITTEN) == WRITTEN)
+        return (ssize_t)size;
     return syscall(SYS_write, fd, data, size);
 }
 
 /* The reader looks at what it was woken for only after the read, so what is written before that is not lost. */
-ssize_t read(int fd, void *data, size_t size)
-{
+ssize_t read(int fd, void *data, size_t size) {
     ssize_t n = syscall(SYS_read, fd, data, size);
-    if (is_eventfd(fd)) event_state[fd] = READ;
+    if (is_eventfd(fd))
+        event_state[fd] = READ;
     return n;
 }
 
-int close(int fd)
-{
-    if (is_eventfd(fd)) event_state[fd] = NOT_AN_EVENTFD;
+int close(int fd) {
+    if (is_eventfd(fd))
+        event_state[fd] = NOT_AN_EVENTFD;
     return (int)syscall(SYS_close, fd);
 }
 
 /* ---- the vCPU's turns ---- */
 
-int pthread_cond_broadcast(pthread_cond_t *cond)
-{
+int pthread_cond_broadcast(pthread_cond_t *cond) {
     if (control_fd >= 0 && cond == halt_cond) {
         if (vcpu_parked && on_main_thread()) {
             kick_held = true; /* ppoll releases it */
@@ -337,8 +335,7 @@ int pthread_cond_broadcast(pthread_cond_t *cond)
     return real.cond_broadcast(cond);
 }
 
-static void release_kick(void)
-{
+static void release_kick(void) {
     kick_held = false;
     settled = false;
     busy_since_ns = vcpu_cpu_ns();
@@ -346,40 +343,45 @@ static void release_kick(void)
     real.cond_broadcast(halt_cond);
 }
 
-int pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
-{
+int pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex) {
     find_real();
-    if (control_fd < 0) return real.cond_wait(cond, mutex);
-    if (on_main_thread() && kick_held) release_kick(); /* QEMU's main thread is about to wait for the vCPU */
-    if (!on_vcpu_thread()) return real.cond_wait(cond, mutex);
-    if (!halt_cond) halt_cond = cond; /* the first thing a vCPU thread waits for is the start of the machine */
-    if (cond != halt_cond) return real.cond_wait(cond, mutex);
+    if (control_fd < 0)
+        return real.cond_wait(cond, mutex);
+    if (on_main_thread() && kick_held)
+        release_kick(); /* QEMU's main thread is about to wait for the vCPU */
+    if (!on_vcpu_thread())
+        return real.cond_wait(cond, mutex);
+    if (!halt_cond)
+        halt_cond = cond; /* the first thing a vCPU thread waits for is the start of the machine */
+    if (cond != halt_cond)
+        return real.cond_wait(cond, mutex);
     flush_all();
     vcpu_parked = 1;
-    if (main_waits) syscall(SYS_futex, &vcpu_parked, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    if (main_waits)
+        syscall(SYS_futex, &vcpu_parked, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
     int result = real.cond_wait(cond, mutex);
     vcpu_parked = 0;
     return result;
 }
 
-static bool vcpu_idle(void)
-{
+static bool vcpu_idle(void) {
     return vcpu_parked || (busy_is_idle_ns && vcpu_cpu_ns() - busy_since_ns >= busy_is_idle_ns);
 }
 
 /* ---- the control socket ---- */
 
-static void report(uint64_t kind, uint64_t wait_ns)
-{
+static void report(uint64_t kind, uint64_t wait_ns) {
     uint64_t now = now_ns;
     uint64_t fields[4] = {kind, now, wait_ns == NEVER ? NEVER : now + wait_ns, vcpu_cpu_ns() - busy_since_ns};
-    if (kind == REPORT_QUIESCENT) command_pending = false;
-    if (send(control_fd, fields, sizeof fields, MSG_NOSIGNAL) != sizeof fields) _exit(0);
+    if (kind == REPORT_QUIESCENT)
+        command_pending = false;
+    if (send(control_fd, fields, sizeof fields, MSG_NOSIGNAL) != sizeof fields)
+        _exit(0);
 }
 
-static void read_command(void)
-{
-    if (recv(control_fd, &budget_ns, sizeof budget_ns, MSG_WAITALL) != sizeof budget_ns) _exit(0);
+static void read_command(void) {
+    if (recv(control_fd, &budget_ns, sizeof budget_ns, MSG_WAITALL) != sizeof budget_ns)
+        _exit(0);
     command_pending = true;
     busy_reported = false;
     settled = false; /* what the harness wrote to the UARTs before may not have been seen yet */
@@ -387,8 +389,7 @@ static void read_command(void)
 }
 
 /* Carry on with the pending command; QEMU's next timer is wait_ns away. Returns whether that timer must run first. */
-static bool advance(uint64_t wait_ns)
-{
+static bool advance(uint64_t wait_ns) {
     if (budget_ns > 0 && wait_ns <= budget_ns) {
         now_ns += wait_ns;
         budget_ns -= wait_ns;
@@ -397,7 +398,8 @@ static bool advance(uint64_t wait_ns)
         return true;
     }
     now_ns += budget_ns;
-    if (wait_ns != NEVER) wait_ns -= budget_ns;
+    if (wait_ns != NEVER)
+        wait_ns -= budget_ns;
     budget_ns = 0;
     report(REPORT_QUIESCENT, wait_ns);
     return false;
@@ -405,10 +407,10 @@ static bool advance(uint64_t wait_ns)
 
 /* ---- what QEMU calls ---- */
 
-int clock_gettime(clockid_t clock, struct timespec *t)
-{
+int clock_gettime(clockid_t clock, struct timespec *t) {
     find_real();
-    if (control_fd < 0 || clock != CLOCK_MONOTONIC) return real.clock_gettime(clock, t);
+    if (control_fd < 0 || clock != CLOCK_MONOTONIC)
+        return real.clock_gettime(clock, t);
     uint64_t ns = CLOCK_START + now_ns;
     t->tv_sec = (time_t)(ns / SECOND);
     t->tv_nsec = (long)(ns % SECOND);
@@ -416,8 +418,7 @@ int clock_gettime(clockid_t clock, struct timespec *t)
 }
 
 /* Sleep until the vCPU parks, at most `ns`, less than a second. */
-static void wait_for_park(uint64_t ns)
-{
+static void wait_for_park(uint64_t ns) {
     struct timespec limit = {0, (long)ns};
     main_waits = true;
     syscall(SYS_futex, &vcpu_parked, FUTEX_WAIT_PRIVATE, 0, &limit, NULL, 0);
@@ -425,22 +426,24 @@ static void wait_for_park(uint64_t ns)
 }
 
 /* Wait until the vCPU is idle. Returns the number of ready descriptors if firmware that polls needs input first. */
-static int wait_for_vcpu(struct pollfd *fds, nfds_t count)
-{
+static int wait_for_vcpu(struct pollfd *fds, nfds_t count) {
     while (!vcpu_idle()) {
         if (busy_is_idle_ns) {
             int ready = offer_input(fds, count);
-            if (!ready) ready = real.ppoll(fds, count, &at_once, NULL);
+            if (!ready)
+                ready = real.ppoll(fds, count, &at_once, NULL);
             if (ready) {
                 busy_since_ns = vcpu_cpu_ns();
                 return ready;
             }
         }
         wait_for_park(busy_is_idle_ns && busy_is_idle_ns < WATCH_PERIOD_NS ? busy_is_idle_ns : WATCH_PERIOD_NS);
-        if (vcpu_parked) break;
+        if (vcpu_parked)
+            break;
         flush_all();
         struct pollfd wait = {control_fd, POLLIN, 0};
-        if (real.ppoll(&wait, 1, &at_once, NULL) > 0) read_command();
+        if (real.ppoll(&wait, 1, &at_once, NULL) > 0)
+            read_command();
         if (command_pending && !busy_reported && vcpu_cpu_ns() - busy_since_ns > busy_limit_ns) {
             busy_reported = true;
             report(REPORT_BUSY, NEVER);
@@ -450,22 +453,25 @@ static int wait_for_vcpu(struct pollfd *fds, nfds_t count)
 }
 
 /* QEMU's main loop sleeps here: the whole of the shim's scheduling. */
-int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
-{
+int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask) {
     find_real();
-    if (control_fd < 0 || !on_main_thread()) return real.ppoll(fds, count, timeout, mask);
+    if (control_fd < 0 || !on_main_thread())
+        return real.ppoll(fds, count, timeout, mask);
     uint64_t wait_ns = timeout ? (uint64_t)timeout->tv_sec * SECOND + (uint64_t)timeout->tv_nsec : NEVER;
     for (;;) {
         int ready = vcpu_idle() ? offer_input(fds, count) : 0;
         if (ready) {
-            if (!vcpu_parked) busy_since_ns = vcpu_cpu_ns();
+            if (!vcpu_parked)
+                busy_since_ns = vcpu_cpu_ns();
             return ready;
         }
-        if (kick_held) release_kick();
+        if (kick_held)
+            release_kick();
         if (!vcpu_idle()) {
             ready = wait_for_vcpu(fds, count);
             settled = false;
-            if (ready || input_held()) return ready; /* QEMU may read on */
+            if (ready || input_held())
+                return ready; /* QEMU may read on */
         }
         ready = real.ppoll(fds, count, &at_once, mask);
         if (ready) {
@@ -476,15 +482,19 @@ int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, cons
             settled = true;
             return 0;
         }
-        if (wait_ns == 0) return 0;
+        if (wait_ns == 0)
+            return 0;
         if (command_pending) {
-            if (advance(wait_ns)) return 0;
+            if (advance(wait_ns))
+                return 0;
         }
         struct pollfd wait[count + 1];
         memcpy(wait, fds, count * sizeof *fds);
         wait[count] = (struct pollfd){control_fd, POLLIN, 0};
         ready = real.ppoll(wait, count + 1, NULL, mask);
-        if (ready < 0) return ready;
-        if (wait[count].revents) read_command();
+        if (ready < 0)
+            return ready;
+        if (wait[count].revents)
+            read_command();
     }
 }

@@ -60,7 +60,9 @@ static bool extensions_fit(const uint8_t *at, size_t left) {
     if (!skip_vector(&at, &left, 2, &length) || left != 0) {
         return false;
     }
-    for (at = first, left = length; left > 0;) {
+    at = first;
+    left = length;
+    while (left > 0) {
         if (left < 2) {
             return false;
         }

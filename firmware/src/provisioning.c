@@ -30,7 +30,8 @@ static uint32_t crc32(const uint8_t *bytes, size_t length) {
 }
 
 const char *provisioning_read(const uint8_t *image, size_t room, struct provisioning *out) {
-    if (memcmp(image, "SCEWLPRV", 8) != 0) {
+    static const uint8_t magic[] = {'S', 'C', 'E', 'W', 'L', 'P', 'R', 'V'};
+    if (memcmp(image, magic, sizeof magic) != 0) {
         return "provisioning-magic";
     }
     if (little16(image + 8) != VERSION) {

@@ -53,6 +53,7 @@ int rng_random(void *unused, unsigned char *out, size_t length) {
     mbedtls_sha256_init(&copy);
     mbedtls_sha256_clone(&copy, &received);
     int error = ready ? mbedtls_sha256_finish(&copy, additional) : MBEDTLS_ERR_HMAC_DRBG_ENTROPY_SOURCE_FAILED;
+    /* cppcheck-suppress misra-c2012-21.15 ; D-13 */
     memcpy(&additional[32], &reading, sizeof reading);
     if (error == 0) {
         error = mbedtls_hmac_drbg_random_with_add(&drbg, out, length, additional, sizeof additional);

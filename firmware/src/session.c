@@ -179,7 +179,11 @@ void session_end(void) {
         mbedtls_ssl_config_free(&config);
         credentials_close(&credentials);
     }
-    begun = established = timer_running = alert_sent = verified = false;
+    begun = false;
+    established = false;
+    timer_running = false;
+    alert_sent = false;
+    verified = false;
     input = NULL;
     early_length = 0;
 }

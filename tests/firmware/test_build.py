@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 import subprocess
@@ -20,17 +21,35 @@ def sections(elf: Path) -> dict[str, tuple[int, int]]:
 
 
 def test_another_checkout_gives_the_same_program(tmp_path: Path) -> None:
-    """Debug information included; blanks in the path do not matter."""
+    """Debug information and the library included, whatever the folder, its blanks, the time, locale, umask, jobs."""
     checkout = tmp_path / "another checkout"
     shutil.copytree(FIRMWARE, checkout / "firmware")
     (checkout / "build").mkdir()
-    for shared in ("mbedtls", "firmware-libraries"):
-        (checkout / "build" / shared).symlink_to(FIRMWARE.parent / "build" / shared)
-    here = build(tmp_path / "here").read_bytes()
-    subprocess.run(["make", "-C", checkout / "firmware"], check=True, capture_output=True)
-    assert (checkout / "build" / "firmware" / "controller.elf").read_bytes() == here
-    assert str(tmp_path).encode() not in here
-    assert str(FIRMWARE).encode() not in here
+    (checkout / "build" / "mbedtls").symlink_to(FIRMWARE.parent / "build" / "mbedtls")
+    for source in checkout.glob("firmware/**/*.[ch]"):
+        os.utime(source, (1, 1))
+    strange = {
+        **os.environ,
+        "LC_ALL": "C.UTF-8",
+        "LANGUAGE": "tr",
+        "TZ": "Pacific/Chatham",
+        "USER": "x",
+        "HOSTNAME": "y",
+    }
+    there = subprocess.run(
+        ["make", "-j", "5", "BUILD=../else-where/x"],
+        cwd=checkout / "firmware",
+        env=strange,
+        umask=0o077,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert there.returncode == 0, there.stderr
+    here = build(tmp_path / "here", "-j1")
+    assert (checkout / "else-where" / "x" / "controller.elf").read_bytes() == here.read_bytes()
+    assert str(tmp_path).encode() not in here.read_bytes()
+    assert str(FIRMWARE).encode() not in here.read_bytes()
 
 
 def test_another_source_gives_another_program(tmp_path: Path) -> None:
@@ -47,6 +66,13 @@ def test_it_fits_the_chip_and_leaves_the_provisioning_image_its_place(tmp_path: 
     end = max(address + size for address, size in found.values() if 0x2000_0000 <= address < 0x2001_0000)
     assert end <= 0x2000_0000 + SRAM
     assert found[".bss"][1] > 2 * 16_384 + 16_384, "two message buffers and the arena"
+
+
+def test_it_takes_at_most_96_kb_of_flash(tmp_path: Path) -> None:
+    """Of the 252 KB below the provisioning image."""
+    told = subprocess.run(["arm-none-eabi-size", build(tmp_path)], capture_output=True, text=True, check=True).stdout
+    text, data = map(int, told.splitlines()[1].split()[:2])
+    assert text + data <= 96 * 1024
 
 
 def test_nothing_can_allocate_but_the_arena(tmp_path: Path) -> None:

@@ -95,12 +95,12 @@ uint32_t port_timer_reading(void) {
 
 void port_wait(void) {
     /* With interrupts masked a pending one still ends WFI, so nothing is lost between the test and the sleep. */
-    __asm volatile("cpsid i" ::: "memory");
-    if (port_event == 0) {
-        __asm volatile("dsb\n wfi" ::: "memory");
+    interrupts_off();
+    if (port_event == 0u) {
+        wait_for_interrupt();
     }
     port_event = 0;
-    __asm volatile("cpsie i\n isb" ::: "memory");
+    interrupts_on();
 }
 
 void port_debug(const char *line) {

@@ -4,7 +4,21 @@
 
 #include <stdint.h>
 
+/* MISRA deviation D-5, as are the symbols of the linker script. */
 #define REGISTER(address) (*(volatile uint32_t *)(address))
+
+static inline void interrupts_off(void) {
+    __asm volatile("cpsid i" ::: "memory");
+}
+
+static inline void interrupts_on(void) {
+    __asm volatile("cpsie i\n isb" ::: "memory");
+}
+
+/** Until an interrupt comes; one that is masked or pending ends it too. */
+static inline void wait_for_interrupt(void) {
+    __asm volatile("dsb\n wfi" ::: "memory");
+}
 
 /* System control. */
 #define SYSCTL_RIS REGISTER(0x400FE050)

@@ -1,5 +1,6 @@
 /**
- * The three UARTs: reception by interrupt into rings, transmission straight into the FIFO.
+ * The three UARTs: reception by interrupt into rings, transmission straight into the FIFO. Nothing is waited for in a
+ * loop: whoever finds the FIFO full sleeps until its interrupt tells that half of it is empty again.
  *
  * A full ring masks its UART's receive interrupt; the FIFO then fills and holds the sender back, and nothing is lost.
  * The receive interrupt is never cleared by hand: reading the data register below the trigger does that, and a FIFO
@@ -22,6 +23,7 @@
 #define FR_RXFE (1u << 4)
 #define FR_TXFF (1u << 5)
 #define IM_RX (1u << 4)
+#define IM_TX (1u << 5)
 #define IM_RT (1u << 6)
 
 #define GPIO_AFSEL(base) REGISTER((base) + 0x420)
@@ -69,7 +71,7 @@ void uart_init(void) {
         UART_IBRD(base) = 27;
         UART_FBRD(base) = 8;
         UART_LCRH(base) = 0x70; /* 8N1, FIFOs on */
-        UART_IFLS(base) = 0x12; /* half full; the receive timeout covers the rest */
+        UART_IFLS(base) = 0x12; /* half full and half empty; the receive timeout covers the rest */
         UART_IM(base) = IM_RX | IM_RT;
         UART_CTL(base) = 0x301;
     }
@@ -88,6 +90,7 @@ static void receive(enum link link) {
         ring->bytes[in++ & ring->mask] = (uint8_t)UART_DR(base);
     }
     ring->in = in;
+    UART_IM(base) &= ~IM_TX; /* there is room now; else port_write asks again */
     port_event = 1;
 }
 
@@ -118,10 +121,21 @@ size_t port_read(enum link link, uint8_t *bytes, size_t room) {
     return taken;
 }
 
+/** With interrupts masked a pending one still ends the sleep, so nothing is lost between the test and the sleep. */
+static void sleep_while_full(uint32_t base) {
+    interrupts_off();
+    if ((UART_FR(base) & FR_TXFF) != 0u) {
+        UART_IM(base) |= IM_TX;
+        wait_for_interrupt();
+    }
+    interrupts_on();
+}
+
 void port_write(enum link link, const uint8_t *bytes, size_t length) {
     uint32_t base = base_of[link];
     for (size_t i = 0; i < length; i++) {
-        while (UART_FR(base) & FR_TXFF) {
+        while ((UART_FR(base) & FR_TXFF) != 0u) {
+            sleep_while_full(base);
         }
         UART_DR(base) = bytes[i];
     }

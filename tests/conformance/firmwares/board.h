@@ -12,8 +12,7 @@
 #define CLOCK_KHZ 12500u
 
 /* Enable receive FIFOs and receive interrupts of all UARTs. */
-static inline void uarts_start(void)
-{
+static inline void uarts_start(void) {
     for (unsigned n = 0; n < 3; n++) {
         REG(UART(n) + 0x2C) = 0x70; /* 8 bits, FIFO */
         REG(UART(n) + 0x38) = 0x10; /* receive interrupt */
@@ -24,8 +23,7 @@ static inline void uarts_start(void)
 }
 
 /* Arm timer 0 once; ms up to 343,000. */
-static inline void timer_start(uint32_t ms)
-{
+static inline void timer_start(uint32_t ms) {
     REG(TIMER + 0x0C) = 0;
     REG(TIMER + 0x00) = 0; /* 32 bits */
     REG(TIMER + 0x04) = 1; /* one shot */
@@ -35,27 +33,24 @@ static inline void timer_start(uint32_t ms)
     REG(0xE000E100) = 1u << 19;
 }
 
-static inline void timer_acknowledge(void)
-{
+static inline void timer_acknowledge(void) {
     REG(TIMER + 0x24) = 1;
 }
 
-static inline int semihosting(int call, const void *argument)
-{
+static inline int semihosting(int call, const void *argument) {
     register int r0 __asm__("r0") = call;
     register const void *r1 __asm__("r1") = argument;
     __asm__ volatile("bkpt 0xAB" : "+r"(r0) : "r"(r1) : "memory");
     return r0;
 }
 
-static inline void debug(const char *text)
-{
+static inline void debug(const char *text) {
     semihosting(4, text); /* SYS_WRITE0 */
 }
 
-static inline void sleep_forever(void)
-{
-    for (;;) __asm__ volatile("wfi");
+static inline void sleep_forever(void) {
+    for (;;)
+        __asm__ volatile("wfi");
 }
 
 void on_uart(void);

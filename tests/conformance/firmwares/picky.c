@@ -3,8 +3,7 @@
 
 static volatile unsigned allowed;
 
-void on_uart(void)
-{
+void on_uart(void) {
     if (!UART_EMPTY(2)) {
         (void)UART_DATA(2);
         allowed = ~0u;
@@ -13,12 +12,13 @@ void on_uart(void)
         UART_DATA(0) = UART_DATA(0);
         allowed--;
     }
-    if (!allowed) REG(0xE000E180) = 1u << 5; /* no more interrupts of UART 0 */
-    else REG(0xE000E100) = 1u << 5;
+    if (!allowed)
+        REG(0xE000E180) = 1u << 5; /* no more interrupts of UART 0 */
+    else
+        REG(0xE000E100) = 1u << 5;
 }
 
-void firmware(void)
-{
+void firmware(void) {
     allowed = 8;
     uarts_start();
     sleep_forever();

@@ -1,14 +1,13 @@
 /* Sleeps until a byte comes; then computes for ever. */
 #include "board.h"
 
-void on_uart(void)
-{
+void on_uart(void) {
     debug("spinner: off I go\n");
-    for (;;) __asm__ volatile("nop");
+    for (;;)
+        __asm__ volatile("nop");
 }
 
-void firmware(void)
-{
+void firmware(void) {
     uarts_start();
     sleep_forever();
 }
