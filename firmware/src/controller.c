@@ -65,6 +65,7 @@ int main(void) {
             worked |= dtls_state() == DTLS_FATAL_ERROR ? scewl_discard((enum link)link) : scewl_pump((enum link)link);
         }
         if (!worked) {
+            port_stack_clear();
             port_wait();
         }
     }
