@@ -54,6 +54,9 @@ const uint8_t *port_provisioning(size_t *room);
 #if defined(SCEWL_REPORT_MEMORY)
 /** Most bytes of stack that were ever in use. */
 size_t port_stack_peak(void);
+
+/** Fill aligned memory with what marks it as not used yet. */
+void port_paint(void *at, size_t bytes);
 #endif
 
 #endif

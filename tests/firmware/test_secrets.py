@@ -322,6 +322,7 @@ def test_a_registration_that_is_refused(bench: Watched, wrong: str) -> None:
     bench.request(REGISTER)
     assert bench.heard[-1].payload == Request(ME, -1).encode()
     assert bench.found() == set()
+    assert not holds(bench.memory(), scalar(DEPLOYMENT.seds[PEER].key)), "the key that does not fit"
 
 
 # --- wrong firmwares -------------------------------------------------------------------------------------------------

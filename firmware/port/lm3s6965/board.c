@@ -33,7 +33,7 @@ static void clock_init(void) {
     SYSCTL_RCC = rcc & ~(1u << 11);
 }
 
-void timer_init(void) {
+static void timer_init(void) {
     SYSCTL_RCGC1 |= 1u << 16;
     TIMER0_CTL = 0;
     TIMER0_CFG = 0;  /* 32 bits */

@@ -39,7 +39,6 @@ void protection_init(void);
 void paint_init(void);
 
 void uart_init(void);
-void timer_init(void);
 void uart0_interrupt(void);
 void uart1_interrupt(void);
 void uart2_interrupt(void);

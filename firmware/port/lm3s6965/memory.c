@@ -109,4 +109,8 @@ void port_stack_clear(void) {
 size_t port_stack_peak(void) {
     return (size_t)stack_bytes - stack_unused();
 }
+
+void port_paint(void *at, size_t bytes) {
+    paint(at, bytes);
+}
 #endif
