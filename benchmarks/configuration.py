@@ -4,7 +4,8 @@
 
 A line is needed if without it something does not compile or link, or if the program is another one; the figures say by
 how many bytes of flash. A line without which the program is the same, byte for byte, is not needed: the exit code is 1.
-A value is also replaced by Mbed TLS's own default. Only what a line changes is compiled again.
+Without a value Mbed TLS's own default counts. Lines of measuring builds are not tried. Only what a line changes is
+compiled again.
 """
 
 from __future__ import annotations
@@ -99,7 +100,8 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these lines")
     args = parser.parse_args()
     text = (FIRMWARE / "mbedtls_config.h").read_text("utf-8")
-    lines = {m[1]: m[0] for m in LINE.finditer(text)}
+    release = re.sub(r"#if defined\(SCEWL_REPORT_MEMORY\)\n.*?#endif\n", "", text, flags=re.DOTALL)
+    lines = {m[1]: m[0] for m in LINE.finditer(release)}
     with tempfile.TemporaryDirectory() as folder:
         builder = Builder(Path(folder))
         whole, size, error = builder.build(text, "whole")
