@@ -63,6 +63,7 @@ class Builder:
             command = command.replace(" -I. ", f" -I{where} -I. ")
             source, _ = re.search(r" -c (\S+) -o (\S+)", command).groups()  # type: ignore[union-attr]
             plain = re.sub(r" -M\S+| -fcallgraph-info=su", "", command)
+            plain += " -Werror=implicit-function-declaration"
             text = self._run(re.sub(r" -c (\S+) -o \S+", r" -E -P \1", plain))
             if text.returncode:
                 return "compile", 0, _first_error(text.stderr)

@@ -10,6 +10,7 @@
 #define MBEDTLS_PLATFORM_C                /* needed by the allocator below */
 #define MBEDTLS_PLATFORM_MEMORY           /* allocation goes through the static arena, never to a libc heap (DTL-4) */
 #define MBEDTLS_PLATFORM_NO_STD_FUNCTIONS /* without the arena there is no allocation at all */
+#define MBEDTLS_PLATFORM_SNPRINTF_MACRO(...) (-1)            /* always fails; it compiles what the linker drops */
 #define MBEDTLS_PLATFORM_EXIT_MACRO(status) __builtin_trap() /* a corrupted arena: stop in the fault report */
 #define MBEDTLS_MEMORY_BUFFER_ALLOC_C                        /* that arena */
 #define MBEDTLS_DEPRECATED_REMOVED                           /* nothing that will go away */
