@@ -69,10 +69,15 @@ class Judge:
         failed = next((line for line in reaction.debug if "fatal:" in line or "fault:" in line), None)
         if disagreement is None and failed is None:
             return
-        if disagreement is None:
-            disagreement = Disagreement(
-                self.oracle.possible, ("SES-12",), f"The debug channel says {failed!r}: no input may lead there."
-            )
+        if failed is not None:  # the cause, whatever else is missing for it
+            said = f"The debug channel says {failed!r}: no input may lead there."
+            if disagreement is None:
+                disagreement = Disagreement(self.oracle.possible, ("SES-12",), said)
+            else:
+                requirements = tuple(dict.fromkeys(("SES-12", *disagreement.requirements)))
+                explanation = f"{said} {disagreement.explanation}"
+                disagreement = replace(disagreement, requirements=requirements, explanation=explanation)
+        assert disagreement is not None
         raise Diverged(
             Divergence(
                 step=number,

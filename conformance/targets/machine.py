@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import select
 import signal
@@ -127,6 +128,12 @@ class Machine:
             self._watch(ours.fileno(), link)
             streams.append(theirs)
             argv += ["-chardev", f"socket,id=u{number},fd={theirs}", "-serial", f"chardev:u{number}"]
+        self._monitor, theirs = self._pair(child)
+        argv += ["-chardev", f"socket,id=monitor,fd={theirs}", "-mon", "chardev=monitor,mode=control"]
+        self._dump = os.memfd_create("scewl-dump", os.MFD_CLOEXEC)
+        self._files.append(self._dump)
+        child.append(os.dup(self._dump))
+        self._dump_theirs = child[-1]
         ours, theirs = self._pair(child)
         self._watch(ours.fileno(), "debug")
         streams.append(theirs)
@@ -219,6 +226,26 @@ class Machine:
     def filenos(self) -> list[int]:
         """Descriptors that become readable when `pump` has something to do."""
         return list(self._readers)
+
+    def memory(self, address: int, size: int, timeout_s: float) -> bytes | None:
+        """What `size` bytes of the guest's memory hold, by QEMU's monitor; None if it does not answer.
+
+        Call it while the firmware sleeps.
+        """
+        save = {"val": address, "size": size, "filename": f"/dev/fd/{self._dump_theirs}"}
+        commands = [{"execute": "qmp_capabilities"}, {"execute": "pmemsave", "arguments": save, "id": "dump"}]
+        self._monitor.settimeout(timeout_s)
+        answers = b""
+        try:
+            self._monitor.sendall("".join(map(json.dumps, commands)).encode())
+            while b'"id": "dump"' not in answers:
+                answer = self._monitor.recv(_CHUNK)
+                if not answer:
+                    return None
+                answers += answer
+        except OSError:
+            return None
+        return os.pread(self._dump, size, 0)
 
     # ---- the end ----
 

@@ -120,6 +120,13 @@ class QemuTarget(Target):
         """Descriptors that become readable when `collect` has something, for `select`."""
         return self._running().filenos()
 
+    def memory(self, address: int, size: int) -> bytes:
+        """What `size` bytes of the chip's memory hold; nothing in the firmware moves. Raises HarnessError."""
+        content = self._running().memory(address, size, self._wall_limit_s)
+        if content is None or len(content) != size:
+            raise HarnessError(f"QEMU's monitor does not give {size} bytes from {address:#x}")
+        return content
+
     # ---- steps ----
 
     def _running(self) -> Machine:

@@ -71,6 +71,7 @@ int main(void) {
     dtls_setup();
     for (;;) {
         if (!controller_round()) {
+            port_stack_clear();
             port_wait();
         }
     }

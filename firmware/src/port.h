@@ -17,7 +17,7 @@ enum link { LINK_CPU = 0, LINK_SSS = 1, LINK_RADIO = 2 };
 /** Longest time that the one-shot timer can be set to, in milliseconds (DTL-6, SES-7). */
 #define PORT_TIMER_MAX_MS 60000u
 
-/** Clocks, streams, timer and stack guard. Once, first. */
+/** Clocks, streams and timer. Once, first. */
 void port_init(void);
 
 /** Take up to `room` bytes that have arrived on a link. Returns how many. Bytes that are not taken wait and hold the
@@ -42,6 +42,9 @@ uint32_t port_timer_reading(void);
 /** Sleep until something has happened on a link or the timer since the last call. May return early. */
 void port_wait(void);
 
+/** Clear what functions that have returned left on the stack: parts of keys, for example (REG-6). */
+void port_stack_clear(void);
+
 /** Print one line on the debug channel, if somebody listens there. `line` ends with a newline. */
 void port_debug(const char *line);
 
@@ -51,6 +54,9 @@ const uint8_t *port_provisioning(size_t *room);
 #if defined(SCEWL_REPORT_MEMORY)
 /** Most bytes of stack that were ever in use. */
 size_t port_stack_peak(void);
+
+/** Fill aligned memory with what marks it as not used yet. */
+void port_paint(void *at, size_t bytes);
 #endif
 
 #endif

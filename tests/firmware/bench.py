@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from model.alphabet import Link
 from reference.controller import Controller
 from reference.deployment import Deployment
 from reference.frame import Frame, FrameReader
+from reference.sss import Sss
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
 ME, PEER, LOW = 10, 11, 4
@@ -37,6 +39,25 @@ def build(folder: Path, *settings: str) -> Path:
     return folder / "controller.elf"
 
 
+def change(folder: Path, file: str, old: str, new: str) -> Path:
+    """A copy of the firmware's sources in `folder`, with one place changed."""
+    shutil.copytree(FIRMWARE / "src", folder / "src", dirs_exist_ok=True)
+    path = folder / "src" / file
+    text = path.read_text("utf-8")
+    assert text.count(old) == 1, f"{old!r} occurs {text.count(old)} times"
+    path.write_text(text.replace(old, new), "utf-8")
+    return folder / "src"
+
+
+def whole(data: bytes) -> Frame:
+    """The frame that these bytes are."""
+    reader = FrameReader(0xFFFF)
+    reader.feed(data)
+    frame = reader.next()
+    assert frame is not None
+    return frame
+
+
 @dataclass
 class Bench:
     """The firmware and reference controllers in reach of its radio. `heard` is what the firmware's CPU got."""
@@ -52,7 +73,9 @@ class Bench:
     wire: list[Frame] = field(default_factory=list)
     """All that the firmware sent to the SSS."""
     lose: Callable[[Frame], bool] = lambda _frame: False
-    """Whether a radio frame, of anyone, is lost."""
+    """Whether a frame of anyone, on the radio or the SSS wire, is lost."""
+    sss: Sss | None = None
+    """The firmware is its wire 0; a peer's wire has the peer's id."""
     _readers: dict[Link, FrameReader] = field(default_factory=lambda: {link: FrameReader(0xFFFF) for link in Link})
 
     def boot(self, image: bytes | None = None) -> Bench:
@@ -68,7 +91,11 @@ class Bench:
             reader.feed(data)
             while (frame := reader.next()) is not None:
                 {Link.CPU: self.heard, Link.RADIO: self.radio, Link.SSS: self.wire}[link].append(frame)
-                if link is Link.RADIO and not self.lose(frame):
+                if link is Link.CPU or self.lose(frame):
+                    continue
+                if link is Link.SSS and self.sss:
+                    self.sss.receive(0, frame.encode(), self.now)
+                elif link is Link.RADIO:
                     for peer in self.peers.values():
                         peer.receive(Link.RADIO, frame.encode(), self.now)
 
@@ -93,24 +120,29 @@ class Bench:
             moved = False
             for peer in self.peers.values():
                 for link, data in peer.outgoing():
-                    reader = FrameReader(0xFFFF)
-                    reader.feed(data)
-                    frame = reader.next()
-                    assert frame is not None
                     moved = True
-                    if link is Link.RADIO and not self.lose(frame):
-                        self.take(self.target.send(Link.RADIO, data))
+                    if link is Link.SSS and self.sss:
+                        self.sss.receive(peer.sed_id, data, self.now)
+                    elif link is Link.RADIO and not self.lose(whole(data)):
+                        self.take(self.target.send(link, data))
+            for wire, data in self.sss.outgoing() if self.sss else ():
+                moved = True
+                if wire:
+                    self.peers[wire].receive(Link.SSS, data, self.now)
+                elif not self.lose(whole(data)):
+                    self.take(self.target.send(Link.SSS, data))
 
     def advance(self, ms: int) -> None:
         """Let time pass, deadline by deadline."""
         until = self.now + ms
         while True:
-            deadlines = [d for d in (self.deadline, *(p.deadline() for p in self.peers.values())) if d is not None]
+            nodes: list[Controller | Sss] = [*self.peers.values(), *([self.sss] if self.sss else [])]
+            deadlines = [d for d in (self.deadline, *(n.deadline() for n in nodes)) if d is not None]
             step = min([until, *deadlines])
             self.take(self.target.advance(step - self.now))
             self.now = step
-            for peer in self.peers.values():
-                peer.on_time(step)
+            for node in nodes:
+                node.on_time(step)
             self.settle()
             if step == until and not any(d <= until for d in deadlines):
                 return

@@ -61,11 +61,17 @@ def test_another_source_gives_another_program(tmp_path: Path) -> None:
 
 def test_it_fits_the_chip_and_leaves_the_provisioning_image_its_place(tmp_path: Path) -> None:
     found = sections(build(tmp_path))
-    in_flash = found[".text"][1] + found[".data"][1] + found.get(".ARM.exidx", (0, 0))[1]
-    assert 60_000 < in_flash <= 100_000 < FLASH
-    end = max(address + size for address, size in found.values() if 0x2000_0000 <= address < 0x2001_0000)
-    assert end <= 0x2000_0000 + SRAM
-    assert found[".bss"][1] > 2 * 16_384 + 16_384, "two message buffers and the arena"
+    in_flash = sum(found.get(name, (0, 0))[1] for name in (".vectors", ".text", ".ARM.exidx", ".data"))
+    assert 60_000 < in_flash <= 96 * 1024 < FLASH
+    in_sram = sorted((*place, name) for name, place in found.items() if place[0] >= 0x2000_0000)
+    end = 0x2000_0000
+    for address, size, name in in_sram:
+        assert 0 <= address - end < 8, f"a gap before {name}, or an overlap"
+        end = address + size
+    assert end == 0x2000_0000 + SRAM
+    assert [name for *_, name in in_sram] == [".guard", ".stack", ".data", ".messages", ".arena", ".bss", ".unused"]
+    assert found[".messages"][1] == 2 * 16_384 + 8, "one of the two has a byte more"
+    assert found[".arena"][1] == 16_384
 
 
 def test_it_takes_at_most_96_kb_of_flash(tmp_path: Path) -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import shutil
 import socket
 import struct
 import subprocess
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bench import DEPLOYMENT, FIRMWARE, LOW, ME, PEER, Bench, build
+from bench import DEPLOYMENT, LOW, ME, PEER, Bench, build
 
 from conformance.targets.qemu import QemuTarget
 from model.alphabet import FAA_ID, Link
@@ -234,49 +233,6 @@ def test_peaks_of_memory_leave_room(tmp_path: Path) -> None:
         assert peaks is not None
         assert 1_000 < int(peaks[1]) <= 3_300, "of 4,096 bytes of stack"
         assert 8_000 < int(peaks[2]) <= 13_000, "of an arena of 16,384 bytes"
-    finally:
-        bench.target.close()
-
-
-@pytest.fixture
-def broken(tmp_path: Path) -> Callable[[str], Bench]:
-    """A firmware that runs a statement of ours when it is asked to send a message."""
-
-    def make_broken(statement: str) -> Bench:
-        shutil.copytree(FIRMWARE / "src", tmp_path / "src")
-        dtls = tmp_path / "src" / "dtls.c"
-        mark = "    own.target = target;\n"
-        text = dtls.read_text()
-        assert text.count(mark) == 1
-        dtls.write_text(text.replace(mark, mark + statement))
-        return Bench(QemuTarget(build(tmp_path / "build", f"SRC={tmp_path / 'src'}"))).boot()
-
-    return make_broken
-
-
-@pytest.mark.parametrize(
-    ("name", "statement", "status"),
-    [
-        ("memory", '__asm volatile("sub sp, #4096\\n str r0, [sp, #-4]!");', 0x0002),  # into the guard: DACCVIOL
-        ("usage", '__asm volatile("udf #0");', 0x10000),  # UNDEFINSTR
-    ],
-)
-def test_a_fault_is_reported_once_and_stops_everything(
-    broken: Callable[[str], Bench], name: str, statement: str, status: int
-) -> None:
-    bench = broken(statement)
-    try:
-        bench.cpu(PEER, b"x")
-        assert len(bench.debug) == 2
-        report = re.fullmatch(
-            rf"scewl: fault: {name} pc=0x([0-9a-f]{{8}}) lr=0x[0-9a-f]{{8}} cfsr=0x([0-9a-f]{{8}})", bench.debug[1]
-        )
-        assert report is not None, bench.debug
-        assert int(report[2], 16) & status
-        # After an overflow there is no frame on the stack that could say where.
-        assert (int(report[1], 16) > 0) == (name == "usage")
-        bench.give(Link.CPU, Frame(FAA_ID, ME, b"x").encode())
-        assert bench.radio == []
     finally:
         bench.target.close()
 

@@ -109,6 +109,10 @@ uint32_t port_timer_reading(void) {
     return 0; /* as QEMU's timer, which cannot be read: so both draw the same numbers */
 }
 
+void port_stack_clear(void) {
+    /* The caller's own stack goes on. */
+}
+
 void port_wait(void) {
     stop("port_wait: only main sleeps");
 }

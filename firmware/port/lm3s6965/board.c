@@ -1,8 +1,7 @@
-/** Clock, one-shot timer, stack guard, sleep, and the debug channel. */
+/** Clock, one-shot timer, sleep, and the debug channel. */
 
 #include "board.h"
 #include "port.h"
-#include "text.h"
 
 #define TIMER0_CFG REGISTER(0x40030000)
 #define TIMER0_TAMR REGISTER(0x40030004)
@@ -14,11 +13,6 @@
 
 /** 50 MHz: 60,000 ms are 3.0e9 ticks and fit the 32-bit timer. */
 #define TICKS_PER_MS 50000u
-
-#define PROVISIONING_ADDRESS 0x0003F000u
-#define PROVISIONING_ROOM 4096u
-
-extern uint32_t stack_guard[];
 
 volatile uint32_t port_event;
 volatile uint32_t debug_absent;
@@ -39,17 +33,7 @@ static void clock_init(void) {
     SYSCTL_RCC = rcc & ~(1u << 11);
 }
 
-/** No access to the 256 bytes under the stack; everything else as without MPU. */
-static void guard_init(void) {
-    MPU_RNR = 0;
-    MPU_RBAR = (uint32_t)stack_guard;
-    MPU_RASR = (7u << 1) | 1u; /* 2^(7+1) bytes, no access, enabled */
-    MPU_CTRL = (1u << 2) | 1u; /* default map for the rest */
-    SCB_SHCSR |= 7u << 16;     /* MemManage, BusFault and UsageFault by name */
-    __asm volatile("dsb\n isb" ::: "memory");
-}
-
-void timer_init(void) {
+static void timer_init(void) {
     SYSCTL_RCGC1 |= 1u << 16;
     TIMER0_CTL = 0;
     TIMER0_CFG = 0;  /* 32 bits */
@@ -60,7 +44,6 @@ void timer_init(void) {
 
 void port_init(void) {
     clock_init();
-    guard_init();
     timer_init();
     uart_init();
 }
@@ -103,6 +86,12 @@ void port_wait(void) {
     interrupts_on();
 }
 
+void board_halt(void) {
+    TIMER0_CTL = 0;
+    NVIC_DISABLE(0) = 0xFFFFFFFFu;
+    NVIC_DISABLE(1) = 0xFFFFFFFFu;
+}
+
 void port_debug(const char *line) {
     if (debug_absent == 0) {
         /* ARM semihosting SYS_WRITE0. */
@@ -115,24 +104,4 @@ void port_debug(const char *line) {
 const uint8_t *port_provisioning(size_t *room) {
     *room = PROVISIONING_ROOM;
     return (const uint8_t *)PROVISIONING_ADDRESS;
-}
-
-_Noreturn void fault_report(uint32_t pc, uint32_t lr, uint32_t exception) {
-    static const char *const names[] = {[2] = "nmi", [3] = "hard", [4] = "memory", [5] = "bus", [6] = "usage"};
-    static char line[96];
-    const char *name = exception >= 2 && exception <= 6 ? names[exception] : "interrupt";
-    char *end = text_append(text_append(line, "scewl: fault: "), name);
-    end = text_hex(text_append(end, " pc=0x"), pc);
-    end = text_hex(text_append(end, " lr=0x"), lr);
-    end = text_hex(text_append(end, " cfsr=0x"), SCB_CFSR);
-    (void)text_append(end, "\n");
-    MPU_CTRL = 0;
-    TIMER0_CTL = 0;
-    /* Nothing may end the sleep below. */
-    NVIC_DISABLE(0) = 0xFFFFFFFFu;
-    NVIC_DISABLE(1) = 0xFFFFFFFFu;
-    port_debug(line);
-    for (;;) {
-        __asm volatile("wfi");
-    }
 }

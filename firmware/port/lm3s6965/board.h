@@ -29,28 +29,43 @@ static inline void wait_for_interrupt(void) {
 /* Cortex-M3. */
 #define NVIC_ENABLE(n) REGISTER(0xE000E100 + 4u * (n))
 #define NVIC_DISABLE(n) REGISTER(0xE000E180 + 4u * (n))
+#define SCB_CCR REGISTER(0xE000ED14)
 #define SCB_SHCSR REGISTER(0xE000ED24)
 #define SCB_CFSR REGISTER(0xE000ED28)
-#define SCB_HFSR REGISTER(0xE000ED2C)
+#define SCB_MMFAR REGISTER(0xE000ED34)
+#define SCB_BFAR REGISTER(0xE000ED38)
 #define MPU_CTRL REGISTER(0xE000ED94)
 #define MPU_RNR REGISTER(0xE000ED98)
 #define MPU_RBAR REGISTER(0xE000ED9C)
 #define MPU_RASR REGISTER(0xE000EDA0)
 
+/** Where the provisioning image lies: the last 4 KB of flash. */
+#define PROVISIONING_ADDRESS 0x0003F000u
+#define PROVISIONING_ROOM 4096u
+
 /** Something happened that the main loop has not looked at yet. Written by interrupts, cleared by port_wait. */
 extern volatile uint32_t port_event;
 
+/** Switch the memory protection on. First of all: it needs no variable. */
+void protection_init(void);
+
+/** Fill SRAM that nothing uses yet: stack, message buffers, arena, what is left. Before there are variables. */
+void paint_init(void);
+
 void uart_init(void);
-void timer_init(void);
 void uart0_interrupt(void);
 void uart1_interrupt(void);
 void uart2_interrupt(void);
 void timer0_interrupt(void);
 
+/** Nothing will end a sleep any more: no timer, no interrupt. */
+void board_halt(void);
+
 /** Nobody answers on the debug channel: set by the HardFault entry when a semihosting call was not caught. */
 extern volatile uint32_t debug_absent;
 
-/** Print what a fault left behind and stop for good. Called on a fresh stack by the fault entries. */
-_Noreturn void fault_report(uint32_t pc, uint32_t lr, uint32_t exception);
+/** Entries of exceptions that no correct program takes: a line on the debug channel, then nothing more. */
+void hard_fault_entry(void);
+void fault_entry(void);
 
 #endif

@@ -40,9 +40,11 @@ static const struct {
 
 static const uint32_t base_of[LINK_COUNT] = {0x4000C000, 0x4000D000, 0x4000E000};
 
-/* Sizes are powers of two, so that the free-running indices wrap. The radio is the busiest: a whole datagram and more.
+/*
+ * Sizes are powers of two, so that the free-running indices wrap. A full ring loses nothing, so they need not be large:
+ * as much as comes while the main loop looks at what came before. On the radio that is a whole datagram.
  */
-static uint8_t cpu_bytes[1024], sss_bytes[1024], radio_bytes[2048];
+static uint8_t cpu_bytes[256], sss_bytes[256], radio_bytes[1024];
 
 static struct ring {
     uint8_t *bytes;
