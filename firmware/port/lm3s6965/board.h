@@ -43,6 +43,11 @@ static inline void wait_for_interrupt(void) {
 #define PROVISIONING_ADDRESS 0x0003F000u
 #define PROVISIONING_ROOM 4096u
 
+/* From the linker script. What ends in `_bytes` is a number, carried by the symbol's address. */
+extern uint32_t text_start[], stack_bottom[], stack_top[], buffers_start[], unused_start[];
+extern uint32_t data_start[], data_load[], bss_start[];
+extern const uint8_t stack_bytes[], buffers_bytes[], unused_bytes[], data_bytes[], bss_bytes[];
+
 /** Something happened that the main loop has not looked at yet. Written by interrupts, cleared by port_wait. */
 extern volatile uint32_t port_event;
 

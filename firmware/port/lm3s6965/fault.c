@@ -9,9 +9,6 @@
 
 #include <stdbool.h>
 
-/* From the linker script. */
-extern uint32_t text_start[], stack_bottom[], stack_top[];
-
 _Noreturn void fault_report(uint32_t pc, uint32_t lr, uint32_t exception);
 
 /**
@@ -103,13 +100,14 @@ static char *append_field(char *out, const char *name, uint32_t value) {
 _Noreturn void fault_report(uint32_t pc, uint32_t lr, uint32_t exception) {
     static char line[128];
     uint32_t status = SCB_CFSR, address = 0;
-    if (status & CFSR_MMFAR_VALID) {
+    if ((status & CFSR_MMFAR_VALID) != 0u) {
         address = SCB_MMFAR;
-    } else if (status & CFSR_BFAR_VALID) {
+    } else if ((status & CFSR_BFAR_VALID) != 0u) {
         address = SCB_BFAR;
     }
-    if (status & CFSR_NO_FRAME) {
-        pc = lr = 0;
+    if ((status & CFSR_NO_FRAME) != 0u) {
+        pc = 0;
+        lr = 0;
     }
     char *end = name_exception(text_append(line, "scewl: fault: "), exception);
     end = append_field(end, " pc=0x", in_memory(pc) ? pc : 0);

@@ -7,10 +7,6 @@
 
 #include <stddef.h>
 
-/* From the linker script. What ends in `_bytes` is a number, carried by the symbol's address. */
-extern uint32_t stack_bottom[], buffers_start[], unused_start[];
-extern const uint8_t stack_bytes[], buffers_bytes[], unused_bytes[];
-
 /** Word with which SRAM is filled where nothing has used it. */
 #define PAINT 0x5AFE57ACu
 

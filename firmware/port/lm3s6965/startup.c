@@ -5,10 +5,6 @@
 
 #include <string.h>
 
-/* From the linker script. What ends in `_bytes` is a number, carried by the symbol's address. */
-extern uint32_t stack_top[], data_start[], data_load[], bss_start[];
-extern const uint8_t data_bytes[], bss_bytes[];
-
 int main(void);
 void reset_entry(void);
 
