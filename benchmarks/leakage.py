@@ -3,7 +3,7 @@
 The same attack and the same t-test as in tests/firmware/test_leakage.py, with more traces; and both on the machine code
 of the firmware itself. The noise has a standard deviation of 1.0; the Hamming weight of a byte has 1.4.
 
-    python benchmarks/leakage.py [--traces N] [--machine-traces N] [--seed N] [--output reports/leakage.json]
+    python benchmarks/leakage.py [--traces N] [--machine-traces N] [--seed N] [--output FILE]
 """
 
 from __future__ import annotations
