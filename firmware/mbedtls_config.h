@@ -21,9 +21,11 @@
 
 /* Symmetric primitives of the two suites (DTL-2), and of the DRBG. */
 #define MBEDTLS_AES_C
-#define MBEDTLS_AES_ROM_TABLES   /* tables in flash: SRAM holds the message buffers */
-#define MBEDTLS_AES_FEWER_TABLES /* 8 KB of flash less for little time */
-#define MBEDTLS_CIPHER_C         /* GCM and the TLS layer call AES through it */
+#define MBEDTLS_AES_SETKEY_ENC_ALT      /* the masked AES of aes_masked.c (MBT-1) */
+#define MBEDTLS_AES_ENCRYPT_ALT         /* the same */
+#define MBEDTLS_BLOCK_CIPHER_NO_DECRYPT /* GCM only encrypts blocks: no inverse cipher, masked or not */
+#define MBEDTLS_CHACHA20_C              /* makes the masks (decision 0010); in no suite */
+#define MBEDTLS_CIPHER_C                /* GCM and the TLS layer call AES through it */
 #define MBEDTLS_GCM_C
 #define MBEDTLS_MD_C
 #define MBEDTLS_SHA256_C    /* suite 0xC02B, signatures, DRBG, cookies */

@@ -7,6 +7,7 @@
 
 #include "credentials.h"
 #include "hello.h"
+#include "masks.h"
 #include "provisioning.h"
 #include "registration.h"
 #include "rng.h"
@@ -124,6 +125,7 @@ void dtls_teardown(void) {
     session_end();
     hello_free();
     credentials_free();
+    masks_free();
     rng_free();
     mbedtls_memory_buffer_alloc_free();
     mbedtls_platform_zeroize(arena, sizeof arena);

@@ -1,6 +1,6 @@
 /**
- * HMAC_DRBG (NIST SP 800-90A) with SHA-256 over the 48-byte boot seed. This chip has no entropy source, so every draw
- * takes as additional input the digest of all bytes that ever arrived, and the timer's reading.
+ * HMAC_DRBG (drbg.h) over the 48-byte boot seed. This chip has no entropy source, so every draw takes as additional
+ * input the digest of all bytes that ever arrived, and the timer's reading.
  *
  * What remains (ADV-3): two boots from one image that are fed the same bytes at the same times draw the same numbers.
  * The deployment replaces the seed at each power-up. Signatures need no randomness (RFC 6979).
@@ -8,24 +8,23 @@
 
 #include "rng.h"
 
+#include "drbg.h"
 #include "port.h"
 
-#include <mbedtls/hmac_drbg.h>
 #include <mbedtls/platform_util.h>
 #include <mbedtls/sha256.h>
 #include <string.h>
 
-static mbedtls_hmac_drbg_context drbg;
+static struct drbg drbg;
 static mbedtls_sha256_context received;
 static bool ready, failed;
 
 int rng_init(struct bytes seed) {
-    mbedtls_hmac_drbg_init(&drbg);
     mbedtls_sha256_init(&received);
     failed = false;
     int error = mbedtls_sha256_starts(&received, 0);
     if (error == 0) {
-        error = mbedtls_hmac_drbg_seed_buf(&drbg, mbedtls_md_info_from_type(MBEDTLS_MD_SHA256), seed.at, seed.length);
+        error = drbg_instantiate(&drbg, seed.at, seed.length);
     }
     ready = error == 0;
     return error;
@@ -33,7 +32,7 @@ int rng_init(struct bytes seed) {
 
 void rng_free(void) {
     if (ready) {
-        mbedtls_hmac_drbg_free(&drbg);
+        drbg_free(&drbg);
         mbedtls_sha256_free(&received);
         ready = false;
     }
@@ -56,7 +55,7 @@ int rng_random(void *unused, unsigned char *out, size_t length) {
     /* cppcheck-suppress misra-c2012-21.15 ; D-13 */
     memcpy(&additional[32], &reading, sizeof reading);
     if (error == 0) {
-        error = mbedtls_hmac_drbg_random_with_add(&drbg, out, length, additional, sizeof additional);
+        error = drbg_generate(&drbg, out, length, additional, sizeof additional);
     }
     mbedtls_sha256_free(&copy);
     mbedtls_platform_zeroize(additional, sizeof additional);
