@@ -194,11 +194,13 @@ static void end_session(void) {
     memset(&session, 0, sizeof session);
     state = DTLS_IDLE;
 #if defined(SCEWL_REPORT_MEMORY)
-    char line[64];
-    size_t peak, blocks;
+    char line[96];
+    size_t peak, used, blocks;
     mbedtls_memory_buffer_alloc_max_get(&peak, &blocks);
+    mbedtls_memory_buffer_alloc_cur_get(&used, &blocks);
     char *end = text_decimal(text_append(line, "scewl: memory: stack_peak="), (uint32_t)port_stack_peak());
-    (void)text_append(text_decimal(text_append(end, " heap_peak="), (uint32_t)peak), "\n");
+    end = text_decimal(text_append(end, " heap_peak="), (uint32_t)peak);
+    (void)text_append(text_decimal(text_append(end, " heap_used="), (uint32_t)used), "\n");
     port_debug(line);
 #endif
 }
