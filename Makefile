@@ -1,7 +1,7 @@
 # Every target works from any state of the checkout. Paths are relative: a checkout's own path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: help check conform conform-host transitions host test fuzz firmware firmware-check firmware-report setup setup-check \
-        setup-test lock clean
+.PHONY: help check conform conform-host transitions host test fuzz fuzz-firmware soak firmware firmware-check firmware-report \
+        setup setup-check setup-test lock clean
 .DELETE_ON_ERROR:
 
 BUILD := build
@@ -29,6 +29,8 @@ help:
 	@echo "make check           check the model: every state, every property; report: reports/out/check/"
 	@echo "make test            everything: linters, static checks of the firmware, all tests (tox)"
 	@echo "make fuzz            a million damaged captures through everything that reads captures; findings: reports/out/fuzz/"
+	@echo "make fuzz-firmware   a million frames through the firmware's C, coverage-guided; findings: reports/out/fuzz-firmware/"
+	@echo "make soak            ten thousand sessions in one QEMU: does anything grow? figures: reports/soak.json"
 	@echo "make firmware        build $(BUILD)/firmware/controller.elf"
 	@echo "make firmware-check  the format and the static checks of its sources; the format of all other C"
 	@echo "make firmware-report flash, SRAM, instructions and times: reports/firmware.md, reports/firmware.csv (minutes)"
@@ -90,6 +92,13 @@ test: setup-test
 
 fuzz: setup
 	@.venv/bin/python tests/fuzz/fuzz_run.py --count "$(FUZZ)" --seed "$(FUZZ_SEED)" $(ARGS)
+
+fuzz-firmware: setup-test firmware
+	@.venv/bin/python tests/fuzz/fuzz_firmware.py --frames "$(FUZZ)" --seed "$(FUZZ_SEED)" --coverage $(ARGS)
+	@SCEWL_HOSTILE_SEEDS=200 .venv/bin/python -m pytest -q -n "$$(nproc)" tests/firmware/test_hostile_input.py
+
+soak: firmware
+	@.venv/bin/python benchmarks/soak.py --output reports/soak.json $(ARGS)
 
 LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
        --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \

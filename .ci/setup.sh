@@ -61,6 +61,20 @@ have_host_libc() { echo '#include <stdio.h>' | gcc -fsyntax-only -xc - 2>/dev/nu
 # One test looks at the HTML report with it, and is skipped without it.
 have_browser() { have chromium || have chromium-browser || have google-chrome; }
 
+# A clang whose libFuzzer and sanitizers are there.
+have_fuzzer() {
+    local clang
+    for clang in clang clang-{22..14}; do
+        if have "$clang"; then
+            [[ -f $("$clang" -print-file-name=libclang_rt.fuzzer-x86_64.a) ||
+                -f $("$clang" -print-runtime-dir 2>/dev/null)/libclang_rt.fuzzer-x86_64.a ||
+                -f $("$clang" -print-runtime-dir 2>/dev/null)/libclang_rt.fuzzer.a ]] && return 0
+            return 1
+        fi
+    done
+    return 1
+}
+
 # Print the packages that the stage $1 lacks.
 missing_packages() {
     have qemu-system-arm || echo qemu-system-arm
@@ -84,6 +98,8 @@ missing_packages() {
     have clang-format || echo clang-format
     have clang-tidy || echo clang-tidy
     have cppcheck || echo cppcheck
+    have_fuzzer || echo clang libclang-rt-dev
+    have llvm-cov || have llvm-cov-14 || echo llvm
     have tshark || echo tshark
     have openssl || echo openssl
     have gnutls-cli || echo gnutls-bin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,8 @@ from reference.frame import Frame
 
 BOUND_MS = 2 * (165_000 + 60_000)
 """A served session and the own message after it, each with the longest handshake and the idle time."""
-SEEDS = range(8)
+SEEDS = range(int(os.environ.get("SCEWL_HOSTILE_SEEDS", "8")))
+"""`make fuzz-firmware` asks for more."""
 
 
 def damaged(chance: random.Random, payload: bytes) -> bytes:
