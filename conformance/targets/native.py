@@ -15,7 +15,7 @@ from conformance.targets.base import HarnessError, IutFault, Reaction, Target
 from model.alphabet import Link
 
 _COMMAND = struct.Struct("<IIQ")
-_ANSWER = struct.Struct("<QQI4I4x")
+_ANSWER = struct.Struct("<QQ3Bx4I4x")
 _BOOT, _SEND, _ADVANCE, _KEEP, _RETURN, _FORGET, _EXHAUST = range(7)
 _STREAMS = (Link.CPU, Link.SSS, Link.RADIO)
 """Link of each stream, by the number that `port.h` gives it; the debug channel is the one after."""
@@ -42,6 +42,8 @@ class NativeTarget(Target):
         self._unread = bytearray()
         self.state = 0
         """Which of the five states it is in (SES-1), by the numbers of `model.state.Mode`."""
+        self.registered, self.waiting = 0, 0
+        """1 while the runtime set is in force (CRT-3), and while a CPU frame waits (SES-5)."""
 
     # ---- the target interface ----
 
@@ -110,7 +112,9 @@ class NativeTarget(Target):
         except BrokenPipeError:
             raise self._fault() from None
         limit = time.monotonic() + self._wall_limit_s
-        now, deadline, self.state, *lengths = _ANSWER.unpack(self._read(_ANSWER.size, limit))
+        now, deadline, self.state, self.registered, self.waiting, *lengths = _ANSWER.unpack(
+            self._read(_ANSWER.size, limit)
+        )
         streams = [self._read(length, limit) for length in lengths]
         chunks = {link: data for link, data in zip(_STREAMS, streams, strict=False) if data}
         debug = streams[-1].decode("utf-8", "replace").splitlines()

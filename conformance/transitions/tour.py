@@ -21,7 +21,7 @@ from conformance.wire.frames import Frame
 from model.alphabet import Event, Link
 from model.oracle import Oracle
 from model.run import react
-from model.state import Mode, State
+from model.state import Mode, State, Waiting
 from model.system.alone import HIGHER, LOWER, ME, Happening
 
 
@@ -159,10 +159,8 @@ class Tour:
             told += [e.kind for e in events]
             count += 1
             number += 1
-            if disagreement is not None or reaction.debug or self._target.state not in {s.mode for s in oracle.states}:
-                what = (
-                    disagreement.explanation if disagreement else f"{reaction.debug}, {Mode(self._target.state).name}"
-                )
+            if disagreement is not None or reaction.debug or not self._agrees(oracle):
+                what = disagreement.explanation if disagreement else self._visible(reaction)
                 self._wrong(place, happening, events, what)
                 return None
             way = oracle.possible[0]
@@ -174,6 +172,16 @@ class Tour:
             return None
         self.found.reached.add(node)
         return self._keep(node, reaction, seen, number, (*place.path, happening.said))
+
+    def _visible(self, reaction: Reaction) -> str:
+        target = self._target
+        said = ", ".join(reaction.debug)
+        return f"{said} {Mode(target.state).name}, registered {target.registered}, a CPU frame waits {target.waiting}"
+
+    def _agrees(self, oracle: Oracle) -> bool:
+        """Whether what is to be seen of the controller's state is as in the model."""
+        seen = self._target.state, self._target.registered, self._target.waiting
+        return seen in {(s.mode, s.registered, int(s.waiting != Waiting.NONE)) for s in oracle.states}
 
     def _note(
         self, place: Place, happening: Happening, event: Event, oracle: Oracle, told: tuple[str, ...], count: int

@@ -38,8 +38,13 @@ uint64_t host_now(void);
 /** When the armed timer fires; UINT64_MAX when none is armed. */
 uint64_t host_deadline(void);
 
-/** SES-1: which of the five states it is in, by the numbers of `enum dtls_state`. */
-unsigned host_state(void);
+/** What is to be seen of its state: which of the five it is in (SES-1), whether the runtime set is in force (CRT-3),
+ *  whether a CPU frame waits (SES-5). */
+struct host_state {
+    uint8_t mode, registered, waiting;
+};
+
+struct host_state host_state(void);
 
 /** Take all that is left of the arena: the next session cannot be set up (SES-11). host_return undoes it. */
 void host_exhaust(void);

@@ -2,7 +2,8 @@
  * The controller as a program: it reads commands on standard input and answers each on standard output. Little endian.
  *
  *   command   u32 kind, u32 link, u64 number, then `number` bytes if it is BOOT (the image) or SEND (bytes for `link`)
- *   answer    u64 now, u64 deadline (2^64 - 1: none), u32 state, u32 lengths of the four streams, then their bytes
+ *   answer    u64 now, u64 deadline (2^64 - 1: none), u8 mode, registered, waiting and 0, u32 lengths of the four
+ * streams, u32 0, then the bytes of the streams
  *
  * ADVANCE lets `number` milliseconds pass. KEEP copies the controller as copy `number`, RETURN makes it what it was
  * then, FORGET frees that copy. EXHAUST leaves no memory for another session. The end of the input ends it.
@@ -22,7 +23,9 @@ struct command {
 
 struct answer {
     uint64_t now, deadline;
-    uint32_t state, lengths[HOST_STREAMS];
+    struct host_state state;
+    uint8_t nothing;
+    uint32_t lengths[HOST_STREAMS];
     uint32_t unused;
 };
 

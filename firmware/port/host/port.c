@@ -1,6 +1,7 @@
 /** `port.h` on the machine that this is built on: streams in memory, and a clock that the caller moves. */
 
 #include "controller.h"
+#include "credentials.h"
 #include "dtls.h"
 #include "host.h"
 
@@ -181,8 +182,12 @@ uint64_t host_deadline(void) {
     return clock.deadline;
 }
 
-unsigned host_state(void) {
-    return (unsigned)dtls_state();
+struct host_state host_state(void) {
+    return (struct host_state){
+        .mode = (uint8_t)dtls_state(),
+        .registered = credentials_for(SCEWL_LOWEST_SED) != credentials_for(SCEWL_SSS),
+        .waiting = scewl_waiting(LINK_CPU),
+    };
 }
 
 void host_exhaust(void) {
