@@ -5,7 +5,8 @@ was ever in use, and how much of the heap is in use now. Its world: the referenc
 one with a lower id that is never registered, one of another deployment, an absent one, and an attacker. The kinds of
 session in KINDS come in turn; after each, every CPU must have got what it should have, and every timer must be off.
 
-The first ten sessions must reach the peaks, and the bytes of heap in use must be the same ever after.
+The bytes of heap in use must be the same after every session, and the peaks those of the first ten, but for
+PEAK_SLACK: how long a signature or a number is depends on its value, and longer ones come later.
 
     python benchmarks/soak.py [--sessions 10000] [--output reports/soak.json]
 """
@@ -42,9 +43,10 @@ SIZES = (16, MAX_MESSAGE, 0, 963, 964, 2_889, 100)
 """Bytes of the messages, in turn. The second is the longest, so that the first ten sessions reach the peaks."""
 FIRST = 10
 """Sessions after which nothing may grow."""
-SEED = b"benchmarks/soak 2"
-"""Of all keys and messages. Signatures are one or two bytes longer or shorter by chance, and with them the peak of the
-heap moves by four bytes; this seed is one whose first ten sessions meet the longest."""
+SEED = b"benchmarks/soak"
+"""Of all keys and messages."""
+PEAK_SLACK = 128
+"""Bytes by which the heap's peak may still rise."""
 MEMORY = re.compile(r"scewl: memory: stack_peak=(\d+) heap_peak=(\d+) heap_used=(\d+)")
 
 
@@ -354,7 +356,9 @@ def soak(elf: Path, sessions: int, progress: Callable[[int], None] = lambda _: N
             "at_the_end": asdict(last),
             "heap_used_after_a_session": sorted({m.heap_used for m in told}),
             "grew_at": [n for n, (a, b) in enumerate(itertools.pairwise(told), 2) if a != b],
-            "same": first == last and len({m.heap_used for m in told}) == 1,
+            "same": first.stack_peak == last.stack_peak
+            and last.heap_peak - first.heap_peak <= PEAK_SLACK
+            and len({m.heap_used for m in told}) == 1,
         }
     finally:
         target.close()

@@ -81,7 +81,7 @@ class Traffic:
 @dataclass
 class Fault:
     """One entry of the schedule. The `nth` transmission of a flight, or the `nth` record, since the entry was made, and
-    `times - 1` after it; of sender `by`, or of any (0)."""
+    `times - 1` after it; of sender `by`, or of any (0). What an earlier entry strikes is not counted."""
 
     action: str
     """`lose`, `duplicate`, `delay`, `swap`, or `cut`: the second half of each of its datagrams is missing."""

@@ -258,8 +258,7 @@ class Lab:
             self.towards_iut.append((content, frame))
         if content.first and (content.flight or content.record):
             self.transmissions.append((frame.source, content))
-        # Each entry counts all that it is about, so each is asked.
-        struck = next(iter([f for f in self.faults if f.strikes(frame.source, content)]), None)
+        struck = next((f for f in self.faults if f.strikes(frame.source, content)), None)
         action = struck.action if struck else ""
         if action == "lose":
             if frame.target == self.iut:  # so that it shows where it would have come

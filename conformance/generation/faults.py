@@ -39,6 +39,10 @@ class Transmission:
     def __str__(self) -> str:
         return f"{self.record or f'flight{self.flight}'}-{self.by}" + (f".{self.nth}" if self.nth > 1 else "")
 
+    def alike(self, other: Transmission) -> bool:
+        """Whether they are counted together."""
+        return (self.by, self.flight, self.record) == (other.by, other.flight, other.record)
+
     def step(self, action: str, **more: int) -> dict[str, Any]:
         """A purpose's step that does something to it."""
         what: dict[str, Any] = {"record": self.record} if self.record else {"flight": self.flight}
@@ -94,7 +98,17 @@ def _faults(transmissions: list[Transmission], start: int) -> Iterator[_Fault]:
 def _purpose(scenario: Scenario, *faults: _Fault) -> Purpose:
     said = " and ".join(f"{fault.action} {fault.on}" for fault in faults)
     name = "-".join([scenario.id, *map(str, faults)])
-    return scenario.purpose(name, f"{scenario.title}: {said}", tuple(fault.step() for fault in faults))
+    return scenario.purpose(name, f"{scenario.title}: {said}", _steps(faults))
+
+
+def _steps(faults: tuple[_Fault, ...]) -> tuple[dict[str, Any], ...]:
+    """A later entry of the schedule does not count what an earlier one strikes."""
+    steps = []
+    for place, fault in enumerate(faults):
+        step = fault.step()
+        step["nth"] -= sum(fault.on.alike(earlier.on) for earlier in faults[:place])
+        steps.append(step)
+    return tuple(steps)
 
 
 def _transmissions(scenario: Scenario, faults: tuple[_Fault, ...]) -> list[Transmission]:
@@ -103,7 +117,7 @@ def _transmissions(scenario: Scenario, faults: tuple[_Fault, ...]) -> list[Trans
     if scenario.before:
         quiet = Scenario(scenario.id, scenario.title, scenario.requirements, (), scenario.before, scenario.peers)
         skipped = len(_run(quiet.purpose("quiet", "", (), alone=True)))
-    sent = _run(scenario.purpose("seen", "", tuple(fault.step() for fault in faults), alone=True))[skipped:]
+    sent = _run(scenario.purpose("seen", "", _steps(faults), alone=True))[skipped:]
     counts: Counter[tuple[int, int, str]] = Counter()
     found = []
     for by, flight, record in sent:

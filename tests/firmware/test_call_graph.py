@@ -23,14 +23,15 @@ CALLBACKS = {
     "get_timer",
     "verify_peer",
     "cookie_was_checked",
-    "rng_random",
+    "mbedtls_aes_setkey_enc",
+    "mbedtls_internal_aes_encrypt",
 }
-"""What Mbed TLS calls."""
+"""What only Mbed TLS calls."""
 ENTRIES = {"reset_entry", "hard_fault_entry", "fault_entry", "fault_report", "timer0_interrupt"} | {
     f"uart{n}_interrupt" for n in range(3)
 }
 """What the processor calls, or assembly."""
-BOUND = 1_792
+BOUND = 2_048
 """Bytes of stack that our functions take at the most, one calling the other; Mbed TLS takes its part in between."""
 
 
@@ -97,8 +98,8 @@ def test_no_call_goes_through_a_pointer(graph: Graph) -> None:
 
 
 def test_what_mbedtls_calls_does_not_lead_back_into_a_session(graph: Graph) -> None:
-    for name in CALLBACKS:
-        reached = graph.reach(graph.roots()[name])
+    for name in [graph.roots()[name] for name in CALLBACKS] + ["rng_random"]:  # which ours call, too
+        reached = graph.reach(name)
         assert not {called for called in reached if called.startswith(("mbedtls_ssl_", "session_", "dtls_handle"))}, (
             name
         )

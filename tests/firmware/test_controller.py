@@ -229,7 +229,7 @@ def test_peaks_of_memory_leave_room(tmp_path: Path) -> None:
     try:
         bench.cpu(PEER, bytes(16_384))
         bench.peer_cpu(LOW, ME, bytes(16_384))
-        peaks = re.fullmatch(r"scewl: memory: stack_peak=(\d+) heap_peak=(\d+)", bench.debug[-1])
+        peaks = re.fullmatch(r"scewl: memory: stack_peak=(\d+) heap_peak=(\d+) heap_used=\d+", bench.debug[-1])
         assert peaks is not None
         assert 1_000 < int(peaks[1]) <= 3_300, "of 4,096 bytes of stack"
         assert 8_000 < int(peaks[2]) <= 13_000, "of an arena of 16,384 bytes"

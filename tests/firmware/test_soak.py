@@ -23,7 +23,6 @@ def elf() -> Path:
 def test_sixty_sessions_leave_nothing_behind(elf: Path) -> None:
     figures = soak.soak(elf, 60)
     assert figures["same"], figures
-    assert figures["at_the_end"] == figures["after_the_first_ten"]
     assert set(figures["kinds"]) == {kind.__name__ for kind in soak.KINDS}
 
 
