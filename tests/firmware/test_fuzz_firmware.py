@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import sys
 from dataclasses import dataclass
@@ -60,9 +61,19 @@ PLANTED = (
 """Two that the sanitizers see, two that the oracle of firmware/fuzz/world.c sees."""
 
 
-@pytest.fixture(scope="module")
-def program() -> Path:
-    return build()
+@pytest.fixture(scope="session")
+def program(testrun_uid: str) -> Path:
+    """Built by the first of the processes that run the tests: a program that runs cannot be written."""
+    folder = ROOT / "build/firmware-fuzz"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "built-for.txt").open("a+", encoding="utf-8") as note:
+        fcntl.flock(note, fcntl.LOCK_EX)
+        note.seek(0)
+        if note.read() != testrun_uid:
+            build(folder=folder)
+            note.truncate(0)
+            note.write(testrun_uid)
+        return folder / "fuzz"
 
 
 def plant(bug: Planted, folder: Path) -> Path:

@@ -52,9 +52,11 @@ def clang() -> str:
 def build(what: str = "all", folder: Path | None = None, *, src: Path | None = None) -> Path:
     """Build the fuzzer, or with `coverage` the same for llvm-cov; `src` is a changed copy of firmware/src."""
     folder = folder or ROOT / "build/firmware-fuzz"
-    mbedtls = os.environ.get("MBEDTLS_DIR") or ROOT / "build/mbedtls"
-    command = ["make", "-s", "-C", str(FUZZER), what, f"BUILD={folder}", f"CLANG={clang()}", f"MBEDTLS_DIR={mbedtls}"]
-    command += [f"PYTHON={sys.executable}"] + ([f"SRC={src}"] if src else [])
+    mbedtls = Path(os.environ.get("MBEDTLS_DIR") or ROOT / "build/mbedtls")
+    paths = {"BUILD": folder, "MBEDTLS_DIR": mbedtls, "PYTHON": Path(sys.executable)} | ({"SRC": src} if src else {})
+    # Relative to the makefile: make does without blanks, and the checkout's own path may hold some.
+    settings = [f"{name}={os.path.relpath(path, FUZZER)}" for name, path in paths.items()]
+    command = ["make", "-s", "-C", str(FUZZER), what, f"CLANG={clang()}", *settings]
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode:
         raise NotBuilt(made.stdout + made.stderr)
