@@ -110,6 +110,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"-j {args.jobs}: at least one case at a time")
     if args.seed is not None and args.seed < 0:
         raise UsageError(f"--seed {args.seed}: a seed is 0 or more")
+    if args.suite is not None and args.out.resolve() == args.suite.resolve():
+        raise UsageError(f"--out {args.out} is the suite, and its traces would be replaced: name another folder")
     check_firmware(args.target, args.firmware)
     baseline = None if args.baseline is None else _baseline(args.baseline)
     seed = args.seed or 0

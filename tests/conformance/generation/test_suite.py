@@ -123,6 +123,7 @@ def test_it_runs_and_a_part_of_it_too(suite: Path, tmp_path: Path, capsys: pytes
     assert [case["case"] for case in report["cases"]] == ["size-962", "size-963", "size-964"]
     assert report["seed"] == 3 and f"--suite {suite}" in report["command"]
     assert f"--suite {suite}" in report["cases"][0]["reproduce"]
+    assert main(["conform", "--suite", str(suite), "--out", f"{suite}/."]) == 2  # its traces would be replaced
     assert main([*call, "register"]) == 2
     assert "no purpose register" in capsys.readouterr().err
 
