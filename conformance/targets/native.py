@@ -21,6 +21,7 @@ _STREAMS = (Link.CPU, Link.SSS, Link.RADIO)
 """Link of each stream, by the number that `port.h` gives it; the debug channel is the one after."""
 _NEVER = 2**64 - 1
 _LAST_LINES = 40
+_RULE = "scewl: rule "
 
 
 class NativeTarget(Target):
@@ -44,6 +45,8 @@ class NativeTarget(Target):
         """Which of the five states it is in (SES-1), by the numbers of `model.state.Mode`."""
         self.registered, self.waiting = 0, 0
         """1 while the runtime set is in force (CRT-3), and while a CPU frame waits (SES-5)."""
+        self.rules: tuple[str, ...] = ()
+        """What it said in the last step of the rules that it took: lines `scewl: rule taken|asked: ID ID...`."""
 
     # ---- the target interface ----
 
@@ -117,12 +120,13 @@ class NativeTarget(Target):
         )
         streams = [self._read(length, limit) for length in lengths]
         chunks = {link: data for link, data in zip(_STREAMS, streams, strict=False) if data}
-        debug = streams[-1].decode("utf-8", "replace").splitlines()
+        lines = streams[-1].decode("utf-8", "replace").splitlines()
+        self.rules = tuple(line for line in lines if line.startswith(_RULE))
         return Reaction(
             now,
             None if deadline == _NEVER else deadline,
             tuple((link, chunks[link]) for link in sorted(chunks)),
-            tuple(debug),
+            tuple(line for line in lines if not line.startswith(_RULE)),
         )
 
     def _read(self, size: int, limit: float) -> bytes:

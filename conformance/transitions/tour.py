@@ -16,6 +16,7 @@ from conformance.abstraction import Abstraction
 from conformance.targets.base import IutFault, Reaction
 from conformance.targets.native import NativeTarget
 from conformance.transitions.machine import SETTING, Machine, Taken
+from conformance.transitions.table import difference, row
 from conformance.transitions.voice import FORGERIES, Voice, link_of
 from conformance.wire.frames import Frame
 from model.alphabet import Event, Link
@@ -164,6 +165,10 @@ class Tour:
                 self._wrong(place, happening, events, what)
                 return None
             way = oracle.possible[0]
+            rows = [row(line) for line in self._target.rules]
+            if other := difference(rows, way.rules):
+                self._wrong(place, happening, events, other)
+                return None
             if node is not None:
                 taken, node = self.machine.follow(node, events, way.rules)
                 self.found.taken.update(taken)

@@ -310,13 +310,16 @@ enum session_input session_read(const struct record *record, uint8_t *out, size_
         *got = (result > 0 ? (size_t)result : 0) + mbedtls_ssl_get_bytes_avail(&ssl);
         return SESSION_DATA;
     }
+    if (record->type == RECORD_HANDSHAKE) {
+        return SESSION_HANDSHAKE;
+    }
     switch (result) {
     case MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY:
         return SESSION_CLOSE;
     case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
         return SESSION_FATAL_ALERT;
     case MBEDTLS_ERR_SSL_WANT_READ:
-        return SESSION_ALIVE;
+        return SESSION_WARNING;
     default:
         return SESSION_BROKEN;
     }

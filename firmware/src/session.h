@@ -28,8 +28,9 @@ enum session_input {
     SESSION_DATA,
     SESSION_CLOSE,
     SESSION_FATAL_ALERT,
-    /** A repeated Finished (and flight 6 went out again), or a warning: the peer is alive. */
-    SESSION_ALIVE,
+    /** A handshake message: a repeated Finished (flight 6 went out again where it had to), or what is not answered. */
+    SESSION_HANDSHAKE,
+    SESSION_WARNING,
     /** Authentic, and nonsense. */
     SESSION_BROKEN,
 };

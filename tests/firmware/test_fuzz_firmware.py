@@ -45,16 +45,16 @@ PLANTED = (
     ),
     Planted(
         "no-idle-timeout",
-        "dtls.c",
-        "        own.may_yield = true; /* pinned 5: the peer was real */\n        port_timer_start(IDLE_TIMEOUT_MS);",
-        "        own.may_yield = true;",
+        "machine.c",
+        "ON_DONE, 0, 0, {DO_ESTABLISH, DO_WATCH}",
+        "ON_DONE, 0, 0, {DO_ESTABLISH}",
         "finding: SES-7: a session without a timer",
     ),
     Planted(
         "an-alert-is-fatal",
         "dtls.c",
-        "    if (kind == SESSION_FATAL_ALERT) {\n        fail(); /* pinned 9 */",
-        '    if (kind == SESSION_FATAL_ALERT) {\n        dtls_fatal_error("memory");',
+        "        take(inputs[kind], &cause);",
+        '        if (kind == SESSION_FATAL_ALERT) { dtls_fatal_error("memory"); }\n        take(inputs[kind], &cause);',
         "finding: SES-12",
     ),
 )

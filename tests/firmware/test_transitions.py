@@ -110,3 +110,10 @@ def test_reasons_have_names_of_their_own() -> None:
 @pytest.mark.parametrize("name", MUTANTS if os.environ.get("SCEWL_ALL_MUTANTS") else TRIED)
 def test_a_wrong_firmware_is_caught(name: str, tmp_path: Path) -> None:
     assert tour(build(tmp_path, MUTANTS[name]), until_wrong=True).wrong
+
+
+def test_the_right_thing_for_another_reason_is_caught(tmp_path: Path) -> None:
+    """The table says which of the model's rules it takes, and the tour compares that, too."""
+    wrong = {"file": "machine.c", "old": '{"SES-9.yield"', "new": '{"SES-3.open"'}
+    found = tour(build(tmp_path, wrong), until_wrong=True).wrong
+    assert {w.what for w in found} == {"its table took SES-3.open, the model SES-9.yield"}
