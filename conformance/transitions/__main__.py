@@ -51,8 +51,8 @@ def page(machine: Machine, found: Covered, result: Account) -> str:
         "Made by `make transitions`. The scope `controller` of the model, explored, against the C of `firmware/src/`,",
         "built for the host under the address and undefined-behaviour sanitizers. In each state everything was tried",
         "that can happen there, with real cryptography, and read back by the abstraction that judges firmwares;",
-        "each step's outputs, next deadline, state, and the rules that the firmware's table took (`machine.c`) were compared",
-        "with the model.",
+        "each step's outputs, next deadline and state were compared with the model, and the rules that the firmware's",
+        "table took (`machine.c`) with the model's.",
         "",
         f"- States: {len(machine.states):,}; {stable:,} of them at rest, of which {len(found.reached):,} were reached.",
         f"- Transitions: {result.total:,}. Taken: {result.taken.total():,}; {result.series.total():,} more, by one "
