@@ -180,9 +180,9 @@ class Session:
         return record.epoch == 1 and c.tls.mbedtls_ssl_check_record(self._ssl, copy, len(record.raw)) == 0
 
     def _feed_handshake(self, record: records.Record) -> Happening:
-        is_handshake = self._server is None and record.kind == records.HANDSHAKE
-        if is_handshake and self._verified == records.is_hello_verify_request(record):
-            return NOTHING  # DTL-3: a HelloVerifyRequest comes first, and only once
+        wants_cookie = self._server is None and not self._verified
+        if record.kind == records.HANDSHAKE and wants_cookie != records.is_hello_verify_request(record):
+            return NOTHING  # DTL-3: a HelloVerifyRequest comes first, to a client, and only once
         if records.has_weak_proof(record):
             return self._fail()
         if records.asks_for_no_certificate(record, self.server_hello_done_seq):

@@ -99,6 +99,8 @@ def _fragment(memory: Memory, source: int, fragment: Fragment) -> list[Event]:
     session = memory.sessions.get(source)
     if session is None or (session.client and not session.offer_seq and fragment.type not in _BEFORE_COOKIE):
         return [Event("forged", (source,))]  # DTL-3: a server says nothing else before it has seen its cookie
+    if fragment.type is HandshakeType.HELLO_VERIFY_REQUEST and (session.offer_seq > 0 or not session.client):
+        return [Event("verify-request", (source,))]  # of no hello that waits for one: it takes no message's place
     match session.inbound.standing(fragment):
         case Standing.REPEAT if fragment.type in LAST_OF_FLIGHT:
             return [Event("repeat", (source, LAST_OF_FLIGHT[fragment.type], PLAINTEXT))]

@@ -104,3 +104,11 @@ def test_missing_sources_of_mbedtls_are_named(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "no Mbed TLS sources" in done.stderr
     assert "fetch-mbedtls.sh" in done.stderr
+
+
+def test_each_line_of_mbedtls_configuration_has_its_reason() -> None:
+    lines = (FIRMWARE / "mbedtls_config.h").read_text("utf-8").splitlines()
+    defines = [n for n, line in enumerate(lines) if line.startswith("#define MBEDTLS_")]
+    assert len(defines) > 40
+    bare = [lines[n] for n in defines if "/*" not in lines[n] and not lines[n - 1].startswith("/*")]
+    assert bare == []

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from conformance.targets.qemu import QemuTarget
 from conformance.wire.secrets import SUITES, prf
+from model.alphabet import Link
 from reference.controller import Controller
 from reference.frame import Frame
 from reference.registration import DEREGISTER, REGISTER, Request, Response
@@ -323,6 +324,60 @@ def test_a_registration_that_is_refused(bench: Watched, wrong: str) -> None:
     assert bench.heard[-1].payload == Request(ME, -1).encode()
     assert bench.found() == set()
     assert not holds(bench.memory(), scalar(DEPLOYMENT.seds[PEER].key)), "the key that does not fit"
+
+
+# --- a failure of our own --------------------------------------------------------------------------------------------
+
+FAILS = (
+    "    bool ours = state",
+    '    if (source == 77u) {\n        dtls_fatal_error("rng");\n        return;\n    }\n',
+)
+"""A place in dtls.c, and what is put before it: a way to fail that no input has (SES-12)."""
+
+
+def fail_in_a_session(bench: Watched) -> None:
+    """Registered, in the middle of a message. Raises AssertionError if a secret outlives FATAL_ERROR."""
+    register(bench)
+    bench.register_peers()
+    stop_at(bench, is_data)
+    bench.peer_cpu(PEER, ME, bytes(5_000))
+    alive = bench.found()
+    assert "runtime key 0" in alive and any("master" in name for name in alive), alive
+    failed = bench.target.send(Link.RADIO, Frame(ME, 77, b"?").encode())
+    assert "scewl: fatal: rng" in failed.debug
+    assert bench.found() == set(), "after FATAL_ERROR"
+
+
+def failing(folder: Path, file: str = "", old: str = "", new: str = "") -> Watched:
+    """A firmware that can be made to fail; perhaps with a further change."""
+    source = change(folder, "dtls.c", FAILS[0], FAILS[1] + FAILS[0])
+    if file:
+        text = (source / file).read_text("utf-8")
+        assert text.count(old) == 1
+        (source / file).write_text(text.replace(old, new), "utf-8")
+    return watch(build(folder / "build", f"SRC={source}"))
+
+
+def test_nothing_outlives_fatal_error(tmp_path: Path) -> None:
+    """SES-12: dtls_fatal_error tears everything down."""
+    bench = failing(tmp_path)
+    try:
+        fail_in_a_session(bench)
+    finally:
+        bench.target.close()
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [("dtls.c", "    setup_end();\n"), ("setup.c", "    credentials_free();\n"), ("dtls.c", "    dtls_teardown();\n")],
+)
+def test_a_teardown_that_forgets_something_is_caught(tmp_path: Path, file: str, line: str) -> None:
+    wrong = failing(tmp_path, file, line, "")
+    try:
+        with pytest.raises(AssertionError, match="after FATAL_ERROR"):
+            fail_in_a_session(wrong)
+    finally:
+        wrong.target.close()
 
 
 # --- wrong firmwares -------------------------------------------------------------------------------------------------
