@@ -73,6 +73,8 @@ class Case:
         """When the IUT was powered up, virtual milliseconds."""
         self._sent: list[tuple[int, int, bytes]] = []
         """Messages that CPUs gave: from, to, payload."""
+        self._met: list[tuple[int, int, bytes]] = []
+        """Those of them that were expected, and have come."""
         self._deviation = Deviation(purpose, self.lab, self._keylog, self.cast.authorities())
 
     # --- the whole run
@@ -277,6 +279,8 @@ class Case:
         got = self.lab.inbox.setdefault(at, [])
         told = "; ".join(map(_frame, got)) or "nothing"
         if what == "nothing":
+            for frame in got:
+                self._not_told_twice(at, frame)
             if got:
                 raise Unreached(f"{_at(self.purpose, at)} got {told}.")
             return
@@ -286,6 +290,8 @@ class Case:
         for frame in got:
             if self._meets(frame, what, at, from_, size, op):
                 got.remove(frame)
+                if what == "message":
+                    self._met.append((frame.source, at, frame.payload))
                 return
         raise Unreached(f"{_at(self.purpose, at)} got {told}.")
 
@@ -299,16 +305,27 @@ class Case:
             and size in (None, len(frame.payload))
         )
 
+    def _not_told_twice(self, at: int, frame: Frame) -> None:
+        """The IUT's CPU gets a message once. One that came again was recorded and played back, in a session that only
+        its old randomness opens (ADV-3), which no single step shows. Raises Diverged."""
+        message = (frame.source, at, frame.payload)
+        if at == self.purpose.iut and message in self._met and self._sent.count(message) <= self._met.count(message):
+            raise self._deviation.wrong(f"to its CPU {_frame(frame)}, again", ["nothing"], len(self.judge.steps) - 1)
+
     def _expect_rest(self) -> None:
         """All that any CPU has got and no step has asked for are messages that were given for it, each once and whole,
         and answers to itself."""
         left = list(self._sent)
+        for message in self._met:
+            left.remove(message)
         for at, got in self.lab.inbox.items():
             for frame in got:
                 message = (frame.source, at, frame.payload)
                 if message in left:
                     left.remove(message)
+                    self._met.append(message)
                 elif frame.payload not in (request(at, op) for op in (REGISTER, DEREGISTER, REFUSED)):
+                    self._not_told_twice(at, frame)
                     raise Unreached(f"{_at(self.purpose, at)} got {_frame(frame)}, which nobody gave for it.")
             got.clear()
 

@@ -41,7 +41,7 @@ class Deviation:
         heard = words(new)
         if not any(told(heard, reaction) for reaction in said):
             wanted = [reaction or "nothing" for reaction in said]
-            raise self._wrong(f"to {at}: {', '.join(heard) or 'nothing'}", wanted, step)
+            raise self.wrong(f"to {at}: {', '.join(heard) or 'nothing'}", wanted, step)
 
     def missing_evidence(self, step: int) -> str:
         """What the purpose names of its peers' frames and was not there; empty if all was.
@@ -57,11 +57,11 @@ class Deviation:
             if shown(evidence, facts):
                 continue
             if evidence.get("iut"):
-                raise self._wrong("no frame that shows it", [f"a frame that shows {evidence}"], step)
+                raise self.wrong("no frame that shows it", [f"a frame that shows {evidence}"], step)
             return f"No frame of the scripted peers shows {evidence}: the deviation has not taken place."
         return ""
 
-    def _wrong(self, observed: str, allowed: list[str], step: int) -> Diverged:
+    def wrong(self, observed: str, allowed: list[str], step: int) -> Diverged:
         """The reaction is not what the purpose's requirements ask for."""
         return Diverged(
             Divergence(

@@ -12,6 +12,7 @@ import pytest
 from conformance.campaign import load_purposes, replay, run_campaign
 from conformance.case import Case, Unreached, run_case
 from conformance.cast import Cast, SssNode
+from conformance.judge import Diverged
 from conformance.purpose import Purpose, parse
 from conformance.results import CaseResult, Report
 from conformance.targets.base import HarnessError, IutFault, Reaction
@@ -189,7 +190,8 @@ class TestWhatGoesWrongAround:
         image = Cast._image
         monkeypatch.setattr(Cast, "_image", lambda cast, sed, boots: image(cast, sed, 0))
         result = self.result("power-cycle")
-        assert result.reason.endswith("the CPU of 10 (the IUT) got a message of 16 B from 11.")
+        assert result.verdict is Verdict.FAIL
+        assert result.reason == "The IUT said to its CPU a message of 16 B from 11, again. Asked for: nothing."
 
     def test_a_deadline_after_a_power_cycle_counts_from_there(self) -> None:
         steps = [{"do": "wait", "ms": 500}, {"do": "boot"}, {"do": "send", "to": 12, "size": 1}]
@@ -233,15 +235,29 @@ class TestTheRest:
         case._do_expect("rest")
         assert not any(case.lab.inbox.values())
 
-    def test_nothing_else_may(self) -> None:
+    @pytest.mark.parametrize("told", ["a message of 5 B from 10", "op 7"])
+    def test_nothing_else_may(self, told: str) -> None:
         case = self.case()
         with pytest.raises(Unreached):
             case._play()
         twice = case.lab.inbox[11][0]
-        for frame, told in ((twice, "a message of 5 B from 10"), (Frame(11, 1, bytes([11, 0, 7, 0])), "op 7")):
-            case.lab.inbox[11] = [twice, frame]
-            with pytest.raises(Unreached, match=f"the CPU of 11 got .*{told}.*, which nobody gave for it"):
-                case._do_expect("rest")
+        case.lab.inbox[11] = [twice, Frame(11, 1, bytes([11, 0, 7, 0])) if told == "op 7" else twice]
+        with pytest.raises(Unreached, match=f"the CPU of 11 got .*{told}.*, which nobody gave for it"):
+            case._do_expect("rest")
+
+    def test_a_message_that_was_expected_before_is_one_too_many(self) -> None:
+        steps = [
+            {"do": "send", "by": 11, "to": 10, "size": 5},
+            {"do": "expect", "what": "message", "at": 10, "from": 11, "size": 5},
+        ]
+        document = {"title": "t", "requirements": ["SES-2"], "peers": [{"id": 11}], "steps": steps}
+        case = Case(parse("p", document), ReferenceTarget(), profile="hardened", seed=0)
+        case._play()
+        ((_, _, payload),) = case._sent
+        for what in ("nothing", "rest"):
+            case.lab.inbox[10] = [Frame(10, 11, payload)]
+            with pytest.raises(Diverged, match="to its CPU a message of 5 B from 11, again"):
+                case._do_expect(what)
 
 
 def run_some(out: Path, names: list[str], jobs: int) -> tuple[Report, list[str]]:
