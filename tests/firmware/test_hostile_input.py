@@ -98,6 +98,8 @@ def test_noise_on_every_link_has_no_effect(bench: Bench, seed: int) -> None:
         frame = Frame(ME, chance.choice((1, LOW, PEER, 12)), payload).encode()
         if chance.random() < 0.3:  # cut short, or out of step; what it swallows of the zeros is nobody's
             frame = frame[chance.randrange(3) : chance.randrange(len(frame))] + bytes(len(frame))
+            # Noise with the magic in it begins a frame of up to 65,535 bytes, and swallows the message at the end.
+            frame = frame[:2] + frame[2:].replace(b"SC", b"sc")
         bench.give(chance.choice((Link.RADIO, Link.SSS)), frame)
     assert (bench.heard, bench.radio, bench.wire, bench.deadline) == ([], [], [], None)
     assert bench.debug == [f"scewl: ready: id={ME}"]
