@@ -150,7 +150,7 @@ class Lab:
             due = min(self._dues(), default=None)
             if until is not None:
                 due = until if due is None else min(due, until)
-            if due is None or (due == self.now and due == until):
+            if due is None or (due <= self.now and due == until):
                 return
             if due > TIME_LIMIT:
                 raise IutFault(f"not idle after {TIME_LIMIT} ms of virtual time")

@@ -1,0 +1,1 @@
+"""A device in real time, at the other end of three byte streams: sockets or serial ports."""
