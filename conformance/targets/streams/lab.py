@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from conformance.lab import Lab
 from conformance.targets.base import Reaction
-from conformance.targets.streams.target import RealTime
+from conformance.targets.streams.target import RealTime, Whole
 from model.alphabet import Event, Link
+from model.oracle import by_link
 
 
 class RealTimeLab(Lab):
@@ -31,7 +32,15 @@ class RealTimeLab(Lab):
         while self._deadline is not None and self._deadline - self.now <= self._margin():
             self._pass(self._deadline)
             self._catch_up()
-        super()._give(link, data, fate)
+        self._see_given(link, data, fate)
+        events = self.judge.events(link, data)
+        reaction = self._device.answer(link, data, self._allowed(events))
+        self._react({"link": link.name.lower(), "hex": data.hex()}, events, reaction)
+
+    def _allowed(self, events: tuple[Event, ...]) -> Whole:
+        """Whether what the device said after these events is what the rules allow."""
+        allowed = [by_link(way.outputs) for way in self.judge.oracle.foresee(events)]
+        return lambda chunks: by_link(self.judge.abstraction.fork().observe(chunks)) in allowed
 
     def _catch_up(self) -> None:
         """Let the model know what time it is: the harness has been listening for a while."""
@@ -48,7 +57,9 @@ class RealTimeLab(Lab):
             assert self._deadline is not None
             due = self._deadline
         if timer or due > self.now:
-            reaction = self._device.wait_until(due - self._booted, timer)
+            ms = due - self.now
+            whole = self._allowed((Event("time", (ms,)),) if ms > 0 else ())
+            reaction = self._device.wait_until(due - self._booted, timer, whole)
             self._time_is(self._booted + reaction.now, reaction)
         for device in self._speaking():
             deadline = self.nodes[device].deadline()

@@ -2,7 +2,8 @@
 
 Time is the device's own, in milliseconds since its boot: real time, which stands still while the device computes an
 answer, so that a timer which it starts with its last byte starts when the model's does. `tolerance_ms` says how far a
-timer may be off, `quiet_ms` after how much silence an answer counts as complete.
+timer may be off. An answer is over when it is one that the rules allow and there was silence for `quiet_ms`; until it
+is one, it is waited for as long as `patience_s`, so that a slow device, or a busy machine, fails nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from conformance.targets.streams.links import Stream, parse_address
 from conformance.wire.frames import Frame, FrameReader
 from model.alphabet import REFUSED, SSS_ID, Link
 
+Chunks = tuple[tuple[Link, bytes], ...]
+Whole = Callable[[Chunks], bool]
+"""Whether what came is an answer that the rules allow."""
 OUTPUT_LIMIT: Final = 1 << 20
 """Bytes of one step, all links together."""
 
@@ -31,13 +35,17 @@ class RealTime(Target):
     tolerance_ms: int
     """How early or late a timer of the device may be."""
     quiet_ms: int
-    """Silence after which what it says is complete."""
+    """Silence after which an answer that the rules allow is over."""
 
     def now(self) -> int:
         """Milliseconds since its boot, at this moment."""
         raise NotImplementedError
 
-    def wait_until(self, moment: int, timer: bool) -> Reaction:
+    def answer(self, link: Link, data: bytes, whole: Whole) -> Reaction:
+        """Give it bytes, and take all that it says to them."""
+        raise NotImplementedError
+
+    def wait_until(self, moment: int, timer: bool, whole: Whole) -> Reaction:
         """Wait for that moment, and for what the device says meanwhile.
 
         `timer`: one of its timers is due then. What it says within the tolerance counts as said at that moment; the
@@ -82,15 +90,11 @@ class StreamsTarget(RealTime):
 
     def send(self, link: Link, data: bytes) -> Reaction:
         """Give it bytes, and take all that it says until it is quiet."""
-        began = self.now()
-        self._write(link, data)
-        chunks, last = self._until_quiet({})
-        self._anchor = last, float(began)
-        return self._reaction(began, chunks)
+        return self.answer(link, data, _anything)
 
     def advance(self, ms: int) -> Reaction:
         """Let time pass."""
-        return self.wait_until(self.now() + ms, timer=False)
+        return self.wait_until(self.now() + ms, False, _anything)
 
     def close(self) -> None:
         """Close the streams. The device goes on."""
@@ -105,7 +109,15 @@ class StreamsTarget(RealTime):
         real, own = self._anchor
         return int(own + (time.monotonic() - real) * 1_000)
 
-    def wait_until(self, moment: int, timer: bool) -> Reaction:
+    def answer(self, link: Link, data: bytes, whole: Whole) -> Reaction:
+        """Give it bytes, and take its answer."""
+        began = self.now()
+        self._write(link, data)
+        chunks, last = self._until_quiet({}, whole)
+        self._anchor = last, float(began)
+        return Reaction(began, None, chunks)
+
+    def wait_until(self, moment: int, timer: bool, whole: Whole) -> Reaction:
         """Wait for a moment, or for the window around it in which a timer may fire."""
         end = moment + self.tolerance_ms if timer else moment
         while (left := end - self.now()) > 0:
@@ -113,16 +125,16 @@ class StreamsTarget(RealTime):
             if not first:
                 continue
             spoke = self.now()
-            chunks, last = self._until_quiet(first)
             fired = timer and spoke >= moment - self.tolerance_ms
+            chunks, last = self._until_quiet(first, whole if fired else _anything)
             self._anchor = last, float(moment if fired else spoke)
-            return self._reaction(moment if fired else spoke, chunks)
+            return Reaction(moment if fired else spoke, None, chunks)
         return Reaction(moment, None)
 
     # ---- inside ----
 
     def _open(self) -> None:
-        for link in Link:
+        for link in (Link.CPU, Link.SSS, Link.RADIO):
             if link not in self._streams:
                 address = parse_address(self._keys[link.name.lower()])
                 try:
@@ -157,7 +169,7 @@ class StreamsTarget(RealTime):
         reader, limit = FrameReader(), time.monotonic() + patience
         while (left := limit - time.monotonic()) > 0:
             if wanted in reader.feed(self._read(left * 1_000).get(Link.CPU, b"")):
-                self._until_quiet({})
+                self._until_quiet({}, _anything)
                 return
         raise HarnessError(
             f"the device does not answer on the cpu link within {patience} s: an empty request for the SSS is to be "
@@ -165,20 +177,28 @@ class StreamsTarget(RealTime):
             "the file says? Without `reset` it must be at rest before each case"
         )
 
-    def _until_quiet(self, first: dict[Link, bytes]) -> tuple[dict[Link, bytes], float]:
-        """What comes until nothing does for `quiet_ms`, behind `first`; and when the last of it came."""
+    def _until_quiet(self, first: dict[Link, bytes], whole: Whole) -> tuple[Chunks, float]:
+        """What comes behind `first` until it is whole and nothing does for `quiet_ms`; and when the last of it came."""
         got = dict(first)
         last = began = time.monotonic()
         patience = float(self._keys["patience_s"])
-        while more := self._read(self.quiet_ms):
-            last = time.monotonic()
+        wait_ms = float(self.quiet_ms)
+        while True:
+            more = self._read(wait_ms)
+            if not more:
+                chunks = tuple((link, got[link]) for link in sorted(got))
+                waited = time.monotonic() - last
+                if waited >= patience or whole(chunks):
+                    return chunks, last
+                wait_ms = (patience - waited) * 1_000
+                continue
+            last, wait_ms = time.monotonic(), float(self.quiet_ms)
             for link, data in more.items():
                 got[link] = got.get(link, b"") + data
             if sum(map(len, got.values())) > OUTPUT_LIMIT:
                 raise IutFault(f"flood: more than {OUTPUT_LIMIT:,} bytes of output in one step")
             if last - began > patience:
                 raise IutFault(f"never quiescent: it talks for more than {patience:g} s without a pause")
-        return got, last
 
     def _read(self, timeout_ms: float) -> dict[Link, bytes]:
         """What comes first within some milliseconds; empty if nothing does."""
@@ -221,6 +241,6 @@ class StreamsTarget(RealTime):
         self.close()
         return IutFault(f"the device closed the {link.name.lower()} link ({address}), or its cable was pulled out")
 
-    @staticmethod
-    def _reaction(now: int, chunks: dict[Link, bytes]) -> Reaction:
-        return Reaction(now, None, tuple((link, chunks[link]) for link in sorted(chunks)))
+
+def _anything(_: Chunks) -> bool:
+    return True
