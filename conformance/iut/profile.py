@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from conformance.targets.streams import margin_ms
 from conformance.targets.streams.links import BadAddress, parse_address
 from model.alphabet import HIGHEST_ID, LOWEST_SED_ID
 from model.profile import HARDENED, Profile, Setting
@@ -211,7 +212,7 @@ def parse(path: Path, document: dict[str, Any]) -> Iut:
     )
     target = _DEFAULTS[kind] | target
     _check_target(f"{where}: [target]", kind, target, provisioning)
-    return Iut(
+    made = Iut(
         path=path,
         name=name.strip(),
         kind=kind,
@@ -226,6 +227,14 @@ def parse(path: Path, document: dict[str, Any]) -> Iut:
             _known(where, n + 1, d) for n, d in enumerate(_list_of_tables(where, document.get("deviation", [])))
         ),
     )
+    setting = made.setting(0)
+    shortest = min(setting.first_timeout, setting.idle_timeout)
+    if kind == "streams" and shortest <= (margin := margin_ms(target["tolerance_ms"], target["quiet_ms"])):
+        raise BadIut(
+            f"{where}: [target]: twice `tolerance_ms` and `quiet_ms` are {margin} ms; they have to be below the "
+            f"shortest timer, {shortest} ms"
+        )
+    return made
 
 
 def _kinded(

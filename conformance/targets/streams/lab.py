@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from conformance.lab import Lab
 from conformance.targets.base import Reaction
+from conformance.targets.streams import margin_ms
 from conformance.targets.streams.target import RealTime, Whole
 from model.alphabet import Event, Link
 from model.oracle import by_link
@@ -24,8 +25,7 @@ class RealTimeLab(Lab):
         return self.target
 
     def _margin(self) -> int:
-        """Milliseconds before a timer within which the device is left alone: it may fire early, or while it answers."""
-        return 2 * self._device.tolerance_ms + self._device.quiet_ms
+        return margin_ms(self._device.tolerance_ms, self._device.quiet_ms)
 
     def _give(self, link: Link, data: bytes, fate: str) -> None:
         self._catch_up()

@@ -115,6 +115,10 @@ def test_the_rules_are_those_with_an_h() -> None:
         ({"target": STREAMS | {"cpu": "tcp:h:0"}, "provisioning": GIVEN}, "`cpu`: 'tcp:h:0' is none of"),
         ({"target": STREAMS | {"cpu": "tcp:localhost:7001"}, "provisioning": GIVEN}, "two of cpu, sss, radio have one"),
         ({"target": STREAMS}, "`reset` is the command that puts the image into the device"),
+        (
+            {"target": STREAMS | {"tolerance_ms": 3_400}, "provisioning": GIVEN},
+            "have to be below the shortest timer, 7000",
+        ),
         ({"provisioning": {"kind": "program"}}, "`command` is missing, which kind 'program' needs"),
         ({"provisioning": GIVEN | {"id": 2}}, "[provisioning]: `id` is 3 to 65535, not 2"),
         ({"protocol": {"suite": "rsa"}}, "[protocol]: no suite 'rsa'"),
