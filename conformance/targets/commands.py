@@ -41,12 +41,12 @@ def run(command: Sequence[str], folder: Path, values: Mapping[str, str]) -> None
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise HarnessError(f"{command[0]} did not end within {_LIMIT_S:g} s") from error
+        raise HarnessError(f"{argv[0]} did not end within {_LIMIT_S:g} s") from error
     except OSError as error:
-        raise HarnessError(f"{command[0]} cannot be run: {error.strerror}") from error
+        raise HarnessError(f"{argv[0]} cannot be run: {error.strerror}") from error
     if done.returncode:
         lines = done.stdout.decode("utf-8", "backslashreplace").splitlines()
-        raise HarnessError(f"{command[0]} ended with status {done.returncode}", lines[-_LAST_LINES:])
+        raise HarnessError(f"{argv[0]} ended with status {done.returncode}", lines[-_LAST_LINES:])
 
 
 def _fill(word: str, values: Mapping[str, str]) -> str:
