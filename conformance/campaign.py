@@ -15,7 +15,7 @@ from typing import Any
 
 from conformance.capture import write_capture
 from conformance.case import TRACE_VERSION, Outcome, run_case, skipped, unstarted
-from conformance.iut.profile import Iut
+from conformance.iut.profile import RULES, Iut
 from conformance.iut.skips import reason_to_skip
 from conformance.iut.target import firmware as firmware_of
 from conformance.iut.target import given_deployment, make_target
@@ -202,6 +202,8 @@ def _described(iut: Iut | None) -> dict[str, Any]:
     if iut is None:
         return {}
     told = {"name": iut.name, "iut": str(iut.path), "iut_sha256": hashlib.sha256(iut.path.read_bytes()).hexdigest()}
+    if unclaimed := [rule for rule in RULES if rule not in iut.claimed]:
+        told["not_claimed"] = " ".join(unclaimed)
     path = firmware_of(iut)
     return told | (_firmware(path) if path is not None else {})
 

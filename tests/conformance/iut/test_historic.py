@@ -87,6 +87,22 @@ def test_an_entry_for_no_case_is_refused(tmp_path: Path, capsys: pytest.CaptureF
     assert "no case brodcast for a known deviation. Did you mean broadcast?" in capsys.readouterr().err
 
 
+def test_the_report_says_what_was_described(run: Run, tmp_path: Path) -> None:
+    run(["bad-magic"])
+    told = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (told["target"], told["firmware"]["name"]) == ("native", "the historic controller")
+    assert told["firmware"]["not_claimed"] == "SES-9" and len(told["firmware"]["iut_sha256"]) == 64
+    assert told["command"].startswith("scewl conform bad-magic --iut ") and "--profile" not in told["command"]
+
+
+def test_a_file_is_written_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(tmp_path / "my.toml")
+    assert main(["conform", "--init-profile", path]) == 0
+    assert f"scewl conform --iut {path}" in capsys.readouterr().out
+    assert main(["conform", "--init-profile", path]) == 2
+    assert f"{path} is there already: remove it, or name another file" in capsys.readouterr().err
+
+
 def test_only_what_is_skipped_is_nothing_selected(run: Run) -> None:
     code, cases = run(["glare-lower"])
     assert (code, cases["glare-lower"]["verdict"]) == (4, "SKIPPED")

@@ -199,6 +199,10 @@ class TestTargets:
         made = make_target(described(target=keys))
         assert isinstance(made, QemuTarget)
         assert made._board == Board("m", 4, 8, (Link.RADIO, Link.SSS, Link.CPU))
+        assert made._busy_is_idle_ns == 0
+        polling = make_target(described(target=keys | {"busy_poll_ms": 20, "options": ["-S"]}))
+        assert isinstance(polling, QemuTarget)
+        assert (polling._busy_is_idle_ns, polling._options) == (20_000_000, ("-S",))
         with pytest.raises(HarnessError, match="flash has room for 8"):
             made.boot(bytes(9))
 
