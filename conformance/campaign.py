@@ -14,7 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from conformance.capture import write_capture
-from conformance.case import TRACE_VERSION, Outcome, run_case, unstarted
+from conformance.case import TRACE_VERSION, Outcome, run_case, skipped, unstarted
+from conformance.iut.profile import RULES, Iut
+from conformance.iut.skips import reason_to_skip
+from conformance.iut.target import firmware as firmware_of
+from conformance.iut.target import given_deployment, make_target
 from conformance.purpose import BadPurpose, Purpose, load_purposes, parse
 from conformance.results import CaseResult, Report
 from conformance.targets.base import HarnessError, Target
@@ -22,6 +26,7 @@ from conformance.targets.native import NativeTarget
 from conformance.targets.qemu import QemuTarget
 from conformance.targets.reference import ReferenceTarget
 from model.profile import PROFILES
+from model.verdict import Verdict
 
 __all__ = ["DEFAULT_FIRMWARE", "load_purposes", "replay", "run_campaign", "trace_header"]
 
@@ -47,9 +52,13 @@ class Job:
     """Whether the frames are written, too."""
     suite: Path | None = None
     """The folder that has the purpose, if it is a generated one."""
+    iut: Iut | None = None
+    """What is known of an implementation that is not ours; `target`, `firmware` and `profile` do not count then."""
 
     def make_target(self) -> Target:
         """A new handle. Raises HarnessError if there is nothing to run."""
+        if self.iut is not None:
+            return make_target(self.iut)
         if self.target == "reference":
             return ReferenceTarget()
         if self.target == "native":
@@ -64,7 +73,11 @@ class Job:
     def run(self) -> CaseResult:
         """Run it and write trace and capture into `out`."""
         try:
-            outcome = run_case(self.purpose, self.make_target, profile=self.profile, seed=self.seed)
+            if why := self._reason_to_skip():
+                return self._known(skipped(self.purpose, self.profile, why))
+            outcome = run_case(self.purpose, self.make_target, profile=self.profile, seed=self.seed, iut=self.iut)
+        except HarnessError as error:
+            outcome = Outcome(unstarted(self.purpose, self.profile, error), "")
         except Exception as error:  # a bug of ours costs this case, not the others of the run
             fault = HarnessError(
                 f"internal error: {type(error).__name__}: {error}", traceback.format_exc().splitlines()
@@ -72,8 +85,18 @@ class Job:
             outcome = Outcome(unstarted(self.purpose, self.profile, fault), "")
         return self._keep(outcome)
 
+    def _reason_to_skip(self) -> str:
+        return reason_to_skip(self.iut, self.purpose, given_deployment(self.iut)) if self.iut else ""
+
+    def _known(self, result: CaseResult) -> CaseResult:
+        """Note which known deviation is about a case that was run."""
+        entry = self.iut.known_deviation(self.purpose.id) if self.iut else None
+        if entry is not None and result.verdict is not Verdict.SKIPPED:
+            result.expected, result.known = entry.verdict.name, entry.comment
+        return result
+
     def _keep(self, outcome: Outcome) -> CaseResult:
-        result = outcome.result
+        result = self._known(outcome.result)
         result.reproduce = self.command()
         if outcome.trace:
             result.trace = f"{self.purpose.id}.jsonl"
@@ -85,7 +108,9 @@ class Job:
 
     def command(self) -> str:
         """The command line that runs this case alone."""
-        words = [".venv/bin/scewl", "conform", self.purpose.id, "--target", self.target, "--seed", str(self.seed)]
+        words = [".venv/bin/scewl", "conform", self.purpose.id]
+        words += ["--iut", str(self.iut.path)] if self.iut is not None else ["--target", self.target]
+        words += ["--seed", str(self.seed)]
         if self.firmware is not None:
             words += ["--firmware", str(self.firmware)]
         if self.profile != "hardened":
@@ -107,9 +132,11 @@ def run_campaign(
     progress: Progress,
     captures: bool = True,
     suite: Path | None = None,
+    iut: Iut | None = None,
 ) -> Report:
     """Run purposes and write their traces and `captures` into `out`, which exists. `jobs` cases run at a time.
-    `suite` is the folder that they come from, for the commands that run one of them again.
+    `suite` is the folder that they come from, for the commands that run one of them again. `iut` is what is known of an
+    implementation that is not ours; it says what to run, and how.
 
     `progress` hears of each case as it ends: how many have, of how many, and the case. The report has the cases in the
     order of `purposes`. Raises HarnessError if nothing at all can be run.
@@ -117,7 +144,7 @@ def run_campaign(
     if profile not in PROFILES:
         raise HarnessError(f"no profile {profile}; there are {', '.join(PROFILES)}")
     _forget(out)
-    work = [Job(p, target, firmware, profile, seed, out, captures, suite) for p in purposes]
+    work = [Job(p, target, firmware, profile, seed, out, captures, suite, iut) for p in purposes]
     if work:
         work[0].make_target().close()
     results: dict[str, CaseResult] = {}
@@ -129,7 +156,7 @@ def run_campaign(
         target=target,
         profile=profile,
         seed=seed,
-        firmware=_firmware(firmware or DEFAULT_FIRMWARE) if target == "qemu" else {},
+        firmware=_firmware(firmware or DEFAULT_FIRMWARE) if target == "qemu" and iut is None else _described(iut),
         cases=[results[p.id] for p in purposes],
     )
 
@@ -170,7 +197,18 @@ def _firmware(path: Path) -> dict[str, Any]:
     return {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
-def replay(trace: Path, *, target: str | None, firmware: Path | None, out: Path) -> CaseResult:
+def _described(iut: Iut | None) -> dict[str, Any]:
+    """What the report says of an implementation that is not ours."""
+    if iut is None:
+        return {}
+    told = {"name": iut.name, "iut": str(iut.path), "iut_sha256": hashlib.sha256(iut.path.read_bytes()).hexdigest()}
+    if unclaimed := [rule for rule in RULES if rule not in iut.claimed]:
+        told["not_claimed"] = " ".join(unclaimed)
+    path = firmware_of(iut)
+    return told | (_firmware(path) if path is not None else {})
+
+
+def replay(trace: Path, *, target: str | None, firmware: Path | None, out: Path, iut: Iut | None = None) -> CaseResult:
     """Run the purpose of a recorded trace again, with its seed and profile, and write the new trace into `out`.
 
     Without `target` the trace's own is taken. Raises HarnessError if the file is no trace of this version.
@@ -178,11 +216,13 @@ def replay(trace: Path, *, target: str | None, firmware: Path | None, out: Path)
     header = trace_header(trace)
     try:
         purpose = parse(header["case"], header["purpose"])
-        job = Job(purpose, target or header["target"], firmware, header["profile"], header["seed"], out)
+        job = Job(purpose, target or header["target"], firmware, header["profile"], header["seed"], out, iut=iut)
     except (KeyError, TypeError, BadPurpose) as error:
         raise HarnessError(f"{trace}: its first line does not describe a run: {error}") from error
+    if iut is None and target is None and "iut" in header:
+        raise HarnessError(f"{trace}: it was recorded on {header['iut']!r}: name its file with --iut, or a --target")
     if (
-        job.target not in ("qemu", "reference", "native")
+        job.target not in ("qemu", "reference", "native", "streams")
         or job.profile not in PROFILES
         or not isinstance(job.seed, int)
     ):

@@ -13,17 +13,22 @@ from conformance.capture import CapturedFrame, Context
 from conformance.cast import Cast
 from conformance.deviation import Deviation
 from conformance.faults import Fault
+from conformance.iut.profile import Iut
+from conformance.iut.target import given_deployment
 from conformance.judge import Diverged, Judge
 from conformance.lab import Lab, Sighting
 from conformance.purpose import Purpose
 from conformance.results import CaseResult, Divergence
 from conformance.sessions.track import Tracker
 from conformance.targets.base import HarnessError, IutFault, Target
+from conformance.targets.streams.lab import RealTimeLab
+from conformance.targets.streams.target import RealTime
 from conformance.wire.frames import Frame, FrameReader
 from conformance.wire.secrets import KeyLog
 from model.alphabet import BROADCAST, DEREGISTER, FAA_ID, REFUSED, REGISTER, SSS_ID, Link
 from model.profile import PROFILES, Setting
 from model.verdict import Verdict
+from reference.dialect import STANDARD
 
 TRACE_VERSION = 1
 IDLE_LIMIT = 1_200_000
@@ -56,14 +61,19 @@ class Outcome:
 class Case:
     """Runs one purpose."""
 
-    def __init__(self, purpose: Purpose, target: Target, *, profile: str, seed: int) -> None:
+    def __init__(self, purpose: Purpose, target: Target, *, profile: str, seed: int, iut: Iut | None = None) -> None:
+        """`iut` is what is known of an implementation that is not ours; its claims stand in for `profile`."""
         self.purpose = purpose
+        self._iut = iut
         self.profile = profile
         self.seed = seed
-        self.cast = Cast(purpose, seed)
+        given = given_deployment(iut) if iut else None
+        self.cast = Cast(purpose, seed, iut.dialect if iut else STANDARD, given)
         self._keylog = KeyLog()
-        self.judge = Judge(self.cast.identity(), self._keylog, Setting(purpose.iut, PROFILES[profile]))
-        self.lab = Lab(purpose.iut, target, self.judge, self.cast.nodes(), self._keylog)
+        setting = iut.setting(purpose.iut) if iut else Setting(purpose.iut, PROFILES[profile])
+        self.judge = Judge(self.cast.identity(), self._keylog, setting)
+        lab = RealTimeLab if isinstance(target, RealTime) else Lab
+        self.lab = lab(purpose.iut, target, self.judge, self.cast.nodes(), self._keylog)
         self.lab.overhear = purpose.overhear
         self._target = target
         self._payloads = 0
@@ -358,6 +368,7 @@ class Case:
             "target": self._target.name,
             "profile": self.profile,
             "seed": self.seed,
+            **({"iut": self._iut.name} if self._iut else {}),
             "purpose": self.purpose.document(),
         }
         footer: dict[str, Any] = {"verdict": verdict.name, "reason": reason, "virtual_ms": self.lab.now}
@@ -402,20 +413,31 @@ def request(dev: int, op: int) -> bytes:
     return dev.to_bytes(2, "little") + op.to_bytes(2, "little", signed=True)
 
 
-def run_case(purpose: Purpose, make_target: Callable[[], Target], *, profile: str, seed: int) -> Outcome:
+def run_case(
+    purpose: Purpose, make_target: Callable[[], Target], *, profile: str, seed: int, iut: Iut | None = None
+) -> Outcome:
     """Run a purpose against a new target and end the target."""
     try:
         target = make_target()
     except HarnessError as error:
         return Outcome(unstarted(purpose, profile, error), "")
     try:
-        return Case(purpose, target, profile=profile, seed=seed).run()
+        return Case(purpose, target, profile=profile, seed=seed, iut=iut).run()
     finally:
         target.close()
 
 
 def unstarted(purpose: Purpose, profile: str, error: HarnessError) -> CaseResult:
     """The result of a case that our side could not run."""
+    return _not_run(purpose, profile, Verdict.ERROR, error.what, error.evidence)
+
+
+def skipped(purpose: Purpose, profile: str, reason: str) -> CaseResult:
+    """The result of a case that is not run."""
+    return _not_run(purpose, profile, Verdict.SKIPPED, reason, ())
+
+
+def _not_run(purpose: Purpose, profile: str, verdict: Verdict, reason: str, evidence: Sequence[str]) -> CaseResult:
     return CaseResult(
         case=purpose.id,
         title=purpose.title,
@@ -424,12 +446,12 @@ def unstarted(purpose: Purpose, profile: str, error: HarnessError) -> CaseResult
         target="",
         profile=profile,
         requirements=list(purpose.requirements),
-        verdict=Verdict.ERROR,
-        reason=error.what,
+        verdict=verdict,
+        reason=reason,
         virtual_ms=0,
         wall_s=0.0,
         steps=0,
-        evidence=list(error.evidence),
+        evidence=list(evidence),
     )
 
 

@@ -22,38 +22,53 @@ from model.alphabet import DEREGISTER, LOWEST_SED_ID, REGISTER, SSS_ID, Link
 from reference.controller import Controller
 from reference.credentials import Credentials
 from reference.deployment import Deployment
+from reference.dialect import STANDARD, Dialect
 from reference.image import SEED_SIZE
 from reference.registration import Response
 from reference.sss import Sss
 
-RESPONSES: Final[dict[str, Callable[[Response, Credentials], bytes]]] = {
-    "honest": lambda r, _: r.encode(),
-    "other-device": lambda r, _: replace(r, dev_id=r.dev_id + 1).encode(),
-    "other-op": lambda r, _: Response(r.dev_id, DEREGISTER).encode(),
-    "unknown-op": lambda r, _: Response(r.dev_id, 7).encode(),
-    "bad-ca": lambda r, _: replace(r, ca=bytes(len(r.ca))).encode(),
-    "foreign-ca": lambda r, other: replace(r, ca=other.ca).encode(),
-    "bad-certificate": lambda r, _: replace(r, certificate=bytes(len(r.certificate))).encode(),
-    "bad-key": lambda r, _: replace(r, key=bytes(len(r.key))).encode(),
-    "foreign-key": lambda r, other: replace(r, key=bytes(other.key)).encode(),
-    "wrong-name": lambda r, other: Response(r.dev_id, r.op, other.ca, other.certificate, bytes(other.key)).encode(),
-    "empty": lambda r, _: Response(r.dev_id, r.op).encode(),
-    "trailing": lambda r, _: r.encode() + b"\0",
-    "cut-off": lambda r, _: r.encode()[:-1],
-    "header-only": lambda r, _: r.encode()[:10],
-    "too-long": lambda r, _: replace(r, ca=bytes(16_384)).encode()[:900],
+RESPONSES: Final[dict[str, Callable[[Response, Credentials], Response]]] = {
+    "honest": lambda r, _: r,
+    "other-device": lambda r, _: replace(r, dev_id=r.dev_id + 1),
+    "other-op": lambda r, _: Response(r.dev_id, DEREGISTER),
+    "unknown-op": lambda r, _: Response(r.dev_id, 7),
+    "bad-ca": lambda r, _: replace(r, ca=bytes(len(r.ca))),
+    "foreign-ca": lambda r, other: replace(r, ca=other.ca),
+    "bad-certificate": lambda r, _: replace(r, certificate=bytes(len(r.certificate))),
+    "bad-key": lambda r, _: replace(r, key=bytes(len(r.key))),
+    "foreign-key": lambda r, other: replace(r, key=bytes(other.key)),
+    "wrong-name": lambda r, other: Response(r.dev_id, r.op, other.ca, other.certificate, bytes(other.key)),
+    "empty": lambda r, _: Response(r.dev_id, r.op),
+    "trailing": lambda r, _: r,
+    "cut-off": lambda r, _: r,
+    "header-only": lambda r, _: r,
+    "too-long": lambda r, _: replace(r, ca=bytes(16_384)),
 }
 """The answer to a registration that is granted, given also a good set in another name from the provisioning CA."""
+_ENDS: Final[dict[str, Callable[[bytes, int], bytes]]] = {
+    "trailing": lambda data, _: data + b"\0",
+    "cut-off": lambda data, _: data[:-1],
+    "header-only": lambda data, header: data[:header],
+    "too-long": lambda data, _: data[:900],
+}
+"""What becomes of its bytes, given also the size of the header."""
 
 
 class Cast:
     """Makes the players of one purpose. The same purpose and seed give the same bytes from every player."""
 
-    def __init__(self, purpose: Purpose, seed: int) -> None:
-        self._purpose = purpose
+    def __init__(
+        self, purpose: Purpose, seed: int, dialect: Dialect = STANDARD, deployment: Deployment | None = None
+    ) -> None:
+        """`dialect` is what the deployment settles differently; `deployment` one that the IUT has already."""
+        self._purpose, self._dialect = purpose, dialect
         self._seed = f"{seed}/{purpose.id}".encode()
         ids = [purpose.iut, *(p.id for p in purpose.peers)]
-        self.deployment = Deployment.create(ids, seed=self._seed)
+        self._given = deployment is not None
+        if deployment is not None:
+            self.deployment = replace(deployment, removed=set())
+        else:
+            self.deployment = self._create(ids, self._seed)
         for removed in purpose.removed:
             self.deployment.remove(removed)
         self.response = purpose.response
@@ -75,7 +90,14 @@ class Cast:
         """What the judge knows of the IUT."""
         authorities = Authorities(self.authorities())
         own = authorities.classify(self.deployment.credentials(self._purpose.iut).certificate)
-        return Identity(self._purpose.iut, authorities, own.public_key or b"", suite=self.deployment.suite)
+        return Identity(
+            self._purpose.iut,
+            authorities,
+            own.public_key or b"",
+            suite=self.deployment.suite,
+            cn_pattern=self.deployment.cn_pattern,
+            wide_response=self._dialect.wide_response,
+        )
 
     def nodes(self) -> dict[int, Node]:
         """The players by id."""
@@ -105,30 +127,45 @@ class Cast:
         """A peer after so many power cycles, each with a boot seed of its own (ADV-3)."""
         peer = next(p for p in self._purpose.peers if p.id == sed_id)
         if honest or peer.credentials == "good":
-            return Controller(self._image(sed_id, boots))
+            return Controller(self._image(sed_id, boots), dialect=self._dialect)
         seed = self._seed + b"/%d" % sed_id + (b"/%d" % boots if boots else b"")
-        return Controller.from_credentials(sed_id, self._credentials(peer), seed)
+        suite, dialect = self.deployment.suite, self._dialect
+        return Controller.from_credentials(sed_id, self._credentials(peer), seed, suite=suite, dialect=dialect)
+
+    def _create(self, ids: list[int], seed: bytes) -> Deployment:
+        return Deployment.create(ids, seed=seed, suite=self._dialect.suite, cn_pattern=self._dialect.cn_pattern)
 
     def _image(self, sed_id: int, boots: int) -> bytes:
-        seed = hashlib.shake_256(self._seed + b"/boot/%d/%d" % (sed_id, boots)).digest(SEED_SIZE) if boots else None
+        fresh = boots or self._given  # the same deployment in every case, but not the same randomness (ADV-3)
+        seed = hashlib.shake_256(self._seed + b"/boot/%d/%d" % (sed_id, boots)).digest(SEED_SIZE) if fresh else None
         return self.deployment.image(sed_id, seed)
 
     def _start_sss(self, boots: int, state: bytes | None) -> Sss:
         seed = self._seed + b"/sss" + (b"/%d" % boots if boots else b"")
-        return Sss(self.deployment, seed=seed, replace=self._purpose.replace, respond=self._respond, state=state)
+        return Sss(
+            self.deployment,
+            seed=seed,
+            replace=self._purpose.replace,
+            respond=self._respond,
+            state=state,
+            dialect=self._dialect,
+        )
 
     def _respond(self, response: Response) -> bytes:
         """A response of the SSS in bytes."""
-        if response.op != REGISTER:
-            return response.encode()
+        wide, how = self._dialect.wide_response, self.response
+        if response.op != REGISTER or how == "honest":
+            return response.encode(wide=wide)
         other = self.deployment.issue(str(self._purpose.iut + 1), self._seed + b"/response")
-        return RESPONSES[self.response](response, other)
+        data = RESPONSES[how](response, other).encode(wide=wide)
+        return _ENDS[how](data, len(Response(0, 0).encode(wide=wide))) if how in _ENDS else data
 
     def _credentials(self, peer: Peer) -> Credentials:
         """The provisioning set of a peer that is not what it should be."""
         if peer.credentials == "wrong-name":
-            return self.deployment.issue(str(peer.name), self._seed + b"/name", serial=peer.id)
-        foreign = Deployment.create([peer.id], seed=self._seed + b"/foreign").credentials(peer.id)
+            name = self.deployment.cn_pattern.format(id=peer.name)
+            return self.deployment.issue(name, self._seed + b"/name", serial=peer.id)
+        foreign = self._create([peer.id], self._seed + b"/foreign").credentials(peer.id)
         if peer.credentials == "foreign-certificate":
             foreign.ca = self.deployment.authority.certificate
         return foreign

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
 from conformance.abstraction.proof import keys_proved, proves, public_key
 from conformance.wire.certificates import Authorities
 from conformance.wire.handshake import (
@@ -191,7 +193,7 @@ class Watch:
             "chain": len(chain),
             "cn": seen.cn or "",
             "issued": int(seen.ca_label is not None),
-            "curve": key.curve.name if key else "",
+            "curve": key.curve.name if isinstance(key, EllipticCurvePublicKey) else "",
         }
 
 

@@ -46,7 +46,7 @@ class Judge:
     def step(self, stimulus: dict[str, Any], events: tuple[Event, ...], reaction: Reaction) -> None:
         """Judge one step. Raises Diverged, after the step was written down."""
         outputs = self.abstraction.observe(reaction.chunks)
-        disagreement = self.oracle.step(events, outputs, reaction.deadline)
+        disagreement = self.oracle.step(events, outputs, reaction.deadline, told=reaction.told)
         if disagreement is not None and not events and "link" in stimulus:  # no frame for this controller was in it
             disagreement = replace(disagreement, requirements=("FRM-1", "FRM-3", *disagreement.requirements))
         self.abstraction.memory.forget_sessions({s.peer for s in self.oracle.states})

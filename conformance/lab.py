@@ -150,7 +150,7 @@ class Lab:
             due = min(self._dues(), default=None)
             if until is not None:
                 due = until if due is None else min(due, until)
-            if due is None or (due == self.now and due == until):
+            if due is None or (due <= self.now and due == until):
                 return
             if due > TIME_LIMIT:
                 raise IutFault(f"not idle after {TIME_LIMIT} ms of virtual time")
@@ -197,12 +197,15 @@ class Lab:
 
     def _give(self, link: Link, data: bytes, fate: str) -> None:
         """One stimulus: bytes for the IUT."""
+        self._see_given(link, data, fate)
+        events = self.judge.events(link, data)
+        self._react({"link": link.name.lower(), "hex": data.hex()}, events, self.target.send(link, data))
+
+    def _see_given(self, link: Link, data: bytes, fate: str) -> None:
         for frame in self._towards[link].feed(data):
             if isinstance(frame, Frame):
                 peer = 0 if link is Link.CPU else frame.source
                 self._see(link, True, frame, fate, peer)
-        events = self.judge.events(link, data)
-        self._react({"link": link.name.lower(), "hex": data.hex()}, events, self.target.send(link, data))
 
     def _react(self, stimulus: dict[str, object], events: tuple[Event, ...], reaction: Reaction) -> None:
         if len(self.judge.steps) >= STEP_LIMIT:

@@ -13,6 +13,8 @@ from typing import Any
 from model.verdict import Verdict
 
 REPORT_VERSION = 1
+KNOWN, STALE = "KNOWN", "STALE"
+"""A case with a known deviation: as it is known, or not any more."""
 
 
 @dataclass(slots=True)
@@ -87,6 +89,22 @@ class CaseResult:
     """File name of the pcapng, relative to report.json."""
     reproduce: str = ""
     """A command line to copy and paste."""
+    expected: str = ""
+    """The verdict that a known deviation of the IUT names for this case; empty if none does."""
+    known: str = ""
+    """The comment of that known deviation."""
+
+    @property
+    def standing(self) -> str:
+        """The verdict's name; KNOWN if it is the one that a known deviation names, STALE if it is PASS instead."""
+        if self.expected and self.verdict.name == self.expected:
+            return KNOWN
+        return STALE if self.expected and self.verdict is Verdict.PASS else self.verdict.name
+
+    @property
+    def counted(self) -> Verdict:
+        """What the case contributes to the run's verdict: a known deviation fails no run, a stale entry does."""
+        return {KNOWN: Verdict.PASS, STALE: Verdict.FAIL}.get(self.standing, self.verdict)
 
 
 @dataclass(slots=True)
@@ -104,8 +122,8 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of the cases; INCONCLUSIVE when there are none."""
-        return max((c.verdict for c in self.cases), default=Verdict.INCONCLUSIVE)
+        """The worst that a case contributes; INCONCLUSIVE when there are none, SKIPPED when all were."""
+        return max((c.counted for c in self.cases), default=Verdict.INCONCLUSIVE)
 
     def to_json(self) -> str:
         """The text of `report.json`."""

@@ -71,15 +71,17 @@ class Oracle:
             )
         return ways
 
-    def step(self, events: tuple[Event, ...], outputs: tuple[Output, ...], deadline: int | None) -> Disagreement | None:
-        """Take a step that was seen. `deadline` is milliseconds since boot.
+    def step(
+        self, events: tuple[Event, ...], outputs: tuple[Output, ...], deadline: int | None, *, told: bool = True
+    ) -> Disagreement | None:
+        """Take a step that was seen. `deadline` is milliseconds since boot; not `told`, any is allowed.
 
         Events of kind `time` move the oracle's clock. After a disagreement the oracle goes on from what was allowed.
         """
         allowed = self.foresee(events)
         self.now += sum(e.args[0] for e in events if e.kind == "time")
         same_outputs = tuple(w for w in allowed if by_link(w.outputs) == by_link(outputs))
-        agreeing = tuple(w for w in same_outputs if w.deadline(self.now) == deadline)
+        agreeing = tuple(w for w in same_outputs if not told or w.deadline(self.now) == deadline)
         self.possible = agreeing or same_outputs or allowed
         if agreeing:
             return None

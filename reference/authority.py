@@ -1,18 +1,21 @@
 """Making keys and certificates: ECDSA on P-256, X.509 v3 as RFC 5280 wants it, signatures deterministic (RFC 6979).
 
-A key is a function of 32 bytes, so that a node's or a test's key can follow from a seed.
+A key is a function of 32 bytes, so that a node's or a test's key can follow from a seed. For the historic key exchange
+there are RSA keys, too (2,048 bits, PKCS #1 v1.5 signatures), made the same way.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
+import itertools
 from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -22,7 +25,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
+from reference import mbedtls_c as c
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+
 _ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+_RSA_BITS = 2_048
+_EXPONENT = 65_537
 
 
 def derive(secret: bytes, *purpose: object) -> bytes:
@@ -36,24 +46,44 @@ def new_key(secret: bytes) -> ec.EllipticCurvePrivateKey:
     return ec.derive_private_key(wide % (_ORDER - 1) + 1, ec.SECP256R1())
 
 
-def key_der(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """The key as SEC 1 `ECPrivateKey`, DER."""
+@functools.lru_cache(maxsize=256)
+def new_rsa_key(secret: bytes) -> rsa.RSAPrivateKey:
+    """The RSA key that follows from a secret. The last ones are remembered: it takes some 0.07 s."""
+    p, q = _prime(derive(secret, "p")), _prime(derive(secret, "q"))
+    d = pow(_EXPONENT, -1, (p - 1) * (q - 1))
+    public = rsa.RSAPublicNumbers(_EXPONENT, p * q)
+    numbers = rsa.RSAPrivateNumbers(
+        p, q, d, rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q), public
+    )
+    return numbers.private_key(unsafe_skip_rsa_key_validation=True)  # it takes longer than making the key
+
+
+def _prime(secret: bytes) -> int:
+    """The prime of 1,024 bits that the library finds with randomness that follows from a secret."""
+    draws = itertools.count()
+    return c.prime(_RSA_BITS // 2, lambda size: hashlib.shake_256(derive(secret, next(draws))).digest(size))
+
+
+def key_der(key: PrivateKey) -> bytes:
+    """The key as SEC 1 `ECPrivateKey` or PKCS #1 `RSAPrivateKey`, DER."""
     return key.private_bytes(Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption())
 
 
-def public_der(key: ec.EllipticCurvePrivateKey) -> bytes:
+def public_der(key: PrivateKey) -> bytes:
     """The public half as SubjectPublicKeyInfo, DER."""
     return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def load_key(der: bytes) -> ec.EllipticCurvePrivateKey:
-    """Read a P-256 key. Raises ValueError if it is none."""
+def load_key(der: bytes) -> PrivateKey:
+    """Read a P-256 key, or an RSA key of 2,048 bits. Raises ValueError if it is neither."""
     try:
         key = load_der_private_key(der, None)
     except TypeError as error:
         raise ValueError("it is encrypted") from error
+    if isinstance(key, rsa.RSAPrivateKey) and key.key_size == _RSA_BITS:
+        return key
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise ValueError("it is not a P-256 key")
+        raise ValueError("it is neither a P-256 key nor an RSA key of 2,048 bits")
     return key
 
 
@@ -62,12 +92,10 @@ class Authority:
     """A certificate authority: its certificate, DER, and its key."""
 
     certificate: bytes
-    key: ec.EllipticCurvePrivateKey
+    key: PrivateKey
 
     @classmethod
-    def create(
-        cls, cn: str, organisation: str, key: ec.EllipticCurvePrivateKey, begin: datetime, end: datetime
-    ) -> Authority:
+    def create(cls, cn: str, organisation: str, key: PrivateKey, begin: datetime, end: datetime) -> Authority:
         """A self-signed CA. It may also present its certificate as a server's (CRT-6), hence digitalSignature."""
         name = x509.Name(
             [
@@ -79,7 +107,7 @@ class Authority:
         builder = _builder(name, name, key.public_key(), serial, begin, end, is_ca=True)
         return cls(_signed(builder, key), key)
 
-    def issue(self, cn: str, public: ec.EllipticCurvePublicKey, serial: int, begin: datetime, end: datetime) -> bytes:
+    def issue(self, cn: str, public: PublicKey, serial: int, begin: datetime, end: datetime) -> bytes:
         """A certificate, DER, for a device's public key, valid from `begin` to `end`, both inclusive."""
         issuer = x509.load_der_x509_certificate(self.certificate).subject
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, cn)])
@@ -89,7 +117,7 @@ class Authority:
 def _builder(
     subject: x509.Name,
     issuer: x509.Name,
-    public: ec.EllipticCurvePublicKey,
+    public: PublicKey,
     serial: int,
     begin: datetime,
     end: datetime,
@@ -99,7 +127,7 @@ def _builder(
     usage = x509.KeyUsage(
         digital_signature=True,
         content_commitment=False,
-        key_encipherment=False,
+        key_encipherment=isinstance(public, rsa.RSAPublicKey),
         data_encipherment=False,
         key_agreement=False,
         key_cert_sign=is_ca,
@@ -120,5 +148,6 @@ def _builder(
     )
 
 
-def _signed(builder: x509.CertificateBuilder, key: ec.EllipticCurvePrivateKey) -> bytes:
-    return builder.sign(key, hashes.SHA256(), ecdsa_deterministic=True).public_bytes(Encoding.DER)
+def _signed(builder: x509.CertificateBuilder, key: PrivateKey) -> bytes:
+    deterministic = True if isinstance(key, ec.EllipticCurvePrivateKey) else None
+    return builder.sign(key, hashes.SHA256(), ecdsa_deterministic=deterministic).public_bytes(Encoding.DER)

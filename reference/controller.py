@@ -17,15 +17,13 @@ from enum import StrEnum
 from model.alphabet import BROADCAST, FAA_ID, LOWEST_SED_ID, MAX_MESSAGE, REFUSED, REGISTER, SSS_ID, Link
 from reference import records
 from reference.credentials import Credentials, CredentialsError, Peer, check
+from reference.dialect import STANDARD, Dialect
 from reference.dtls import AES_256, MTU, CookieJar, Happening, Kind, Session
 from reference.frame import Frame, FrameReader
 from reference.image import ProvisioningError, parse_image
 from reference.randomness import Drbg
 from reference.records import Record
 from reference.registration import Request, Response, ResponseReader
-
-IDLE_TIMEOUT = 60_000
-"""Milliseconds without authenticated progress after which a session is closed (SES-7)."""
 
 
 class State(StrEnum):
@@ -50,37 +48,38 @@ class _Message:
 class Controller:
     """One SED controller. Not for several threads."""
 
-    def __init__(self, image: bytes, *, boot_entropy: bytes = b"", cn_pattern: str = "{id}") -> None:
+    def __init__(self, image: bytes, *, boot_entropy: bytes = b"", dialect: Dialect = STANDARD) -> None:
         """Start from a provisioning image. An unusable one leads to FATAL_ERROR, with its name in `fatal` (SES-12).
 
-        `boot_entropy` is mixed with the image's boot seed (ADV-3); `cn_pattern` makes provisioning CNs of ids (CRT-7).
+        `boot_entropy` is mixed with the image's boot seed (ADV-3). `dialect` is what the deployment has settled
+        differently; of the protocol page's suites the image's own one counts.
         """
         self.fatal: str | None = None
         """Why the controller is in FATAL_ERROR."""
         try:
-            parsed = parse_image(image, cn_pattern)
+            parsed = parse_image(image, dialect)
         except ProvisioningError as error:
-            self._prepare(0, Credentials(b"", b"", bytearray()), b"", AES_256, cn_pattern)
+            self._prepare(0, Credentials(b"", b"", bytearray()), b"", AES_256, dialect)
             self.state = State.FATAL_ERROR
             self.fatal = error.name
         else:
-            self._prepare(parsed.sed_id, parsed.credentials, parsed.boot_seed + boot_entropy, parsed.suite, cn_pattern)
+            self._prepare(parsed.sed_id, parsed.credentials, parsed.boot_seed + boot_entropy, parsed.suite, dialect)
 
     @classmethod
     def from_credentials(
-        cls, sed_id: int, credentials: Credentials, seed: bytes, *, suite: int = AES_256, cn_pattern: str = "{id}"
+        cls, sed_id: int, credentials: Credentials, seed: bytes, *, suite: int = AES_256, dialect: Dialect = STANDARD
     ) -> Controller:
         """A controller with any provisioning set, unchecked: a peer with a wrong CN or of another CA, for tests."""
         controller = cls.__new__(cls)
         controller.fatal = None
-        controller._prepare(sed_id, credentials, seed, suite, cn_pattern)
+        controller._prepare(sed_id, credentials, seed, suite, dialect)
         return controller
 
-    def _prepare(self, sed_id: int, provisioning: Credentials, seed: bytes, suite: int, cn_pattern: str) -> None:
+    def _prepare(self, sed_id: int, provisioning: Credentials, seed: bytes, suite: int, dialect: Dialect) -> None:
         self.sed_id = sed_id
         self.state = State.IDLE
         self._dropped: Counter[str] = Counter()
-        self._suite, self._cn_pattern = suite, cn_pattern
+        self._suite, self._dialect = suite, dialect
         self._provisioning = provisioning
         self._runtime: Credentials | None = None
         self._drbg = Drbg(seed, struct.pack("<3sH", b"sed", sed_id))
@@ -99,7 +98,7 @@ class Controller:
         self._aside: _Message | None = None
         self._collected = bytearray()
         self._request = Request(0, 0)
-        self._response = ResponseReader(self._request, sed_id)
+        self._response = ResponseReader(self._request, sed_id, wide=dialect.wide_response)
         self._idle_deadline: int | None = None
 
     # --- the boundary ------------------------------------------------------------------------------------------------
@@ -252,7 +251,8 @@ class Controller:
         if request is None or not self._open_client(SSS_ID, State.TALKING_TO_SSS, now):
             self._answer(REFUSED)
             return
-        self._request, self._response = request, ResponseReader(request, self.sed_id)
+        wide = self._dialect.wide_response
+        self._request, self._response = request, ResponseReader(request, self.sed_id, wide=wide)
 
     def _open_client(self, peer: int, state: State, now: int) -> bool:
         """Start a client session; False, and IDLE as before, if that fails (SES-11)."""
@@ -308,10 +308,17 @@ class Controller:
 
     def _new_session(self, peer: int, *, server: bool) -> Session | None:
         runtime = self._runtime  # CRT-3; there is none when the SSS is asked (CRT-2, CRT-4)
-        cn = str(peer) if peer == SSS_ID or runtime else self._cn_pattern.format(id=peer)
+        cn = str(peer) if peer == SSS_ID or runtime else self._dialect.cn_pattern.format(id=peer)
         jar = (self._cookies, str(peer).encode()) if server else None
         try:
-            return Session(runtime or self._provisioning, Peer(cn), self._drbg, suite=self._suite, server=jar)
+            return Session(
+                runtime or self._provisioning,
+                Peer(cn, is_rsa=self._dialect.rsa),
+                self._drbg,
+                suite=self._suite,
+                server=jar,
+                timeouts=(self._dialect.first_timeout, self._dialect.last_timeout),
+            )
         except (MemoryError, CredentialsError):
             self._dropped["start"] += 1
             return None
@@ -349,7 +356,7 @@ class Controller:
                 session.write(self._message.payload)
                 self._end(goodbye=True)
         elif kind is Kind.ESTABLISHED:
-            self._idle_deadline = now + IDLE_TIMEOUT
+            self._idle_deadline = now + self._dialect.idle_timeout
             if self.state is State.TALKING_TO_SSS:
                 session.write(self._request.encode())
                 self._flush()
@@ -362,7 +369,7 @@ class Controller:
         elif not happening.in_order:
             self._end(goodbye=True, failed=True)  # SES-8
         else:
-            self._idle_deadline = now + IDLE_TIMEOUT
+            self._idle_deadline = now + self._dialect.idle_timeout
             if kind is Kind.DATA:
                 self._take_data(happening.data)
 
@@ -386,7 +393,7 @@ class Controller:
             return True
         credentials = Credentials(response.ca, response.certificate, bytearray(response.key))
         try:
-            check(credentials, str(self.sed_id))
+            check(credentials, str(self.sed_id), is_rsa=self._dialect.rsa)
         except CredentialsError:
             credentials.wipe()
             return False

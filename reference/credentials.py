@@ -12,7 +12,7 @@ from datetime import datetime
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key
 from cryptography.x509.oid import NameOID
 
@@ -86,8 +86,9 @@ def certificate_der(address: int) -> bytes:
     return ctypes.string_at(raw.start, raw.size)
 
 
-def check(credentials: Credentials, cn: str) -> None:
+def check(credentials: Credentials, cn: str, *, is_rsa: bool = False) -> None:
     """Whether a node may use this set in the name `cn`: parts parse, the certificate verifies, key and name fit.
+    `is_rsa`: the deployment's keys are RSA keys.
 
     Validity dates are not judged (CRT-10). Raises CredentialsError naming the first part that fails.
     """
@@ -111,9 +112,9 @@ def check(credentials: Credentials, cn: str) -> None:
         private = load_der_private_key(bytes(credentials.key), None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise CredentialsError("key", "it is not strict DER") from error
-    if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
-        raise CredentialsError("certificate", "its key is not on P-256")
-    if not isinstance(private, ec.EllipticCurvePrivateKey) or private.public_key() != public:
+    if not _is_of_profile(public, is_rsa):
+        raise CredentialsError("certificate", "its key is not RSA" if is_rsa else "its key is not on P-256")
+    if not isinstance(private, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) or private.public_key() != public:
         raise CredentialsError("key", "it does not fit the certificate")
     if name != cn:
         raise CredentialsError("cn", f"the certificate is for {name!r}, not {cn!r}")
@@ -143,6 +144,8 @@ class Peer:
     """The moment at which the certificates must be valid (CRT-10); None on a device, which has no clock."""
     public_key: bytes | None = None
     """The SubjectPublicKeyInfo, DER, that the certificate must hold (CRT-8); None if any will do."""
+    is_rsa: bool = False
+    """The deployment's keys are RSA keys."""
 
     def faults(self, der: bytes, leaf: bool) -> int:
         """Verification flags for one certificate of the peer's chain; 0 if nothing is wrong with it. Never raises."""
@@ -154,7 +157,7 @@ class Peer:
                 flags |= c.BADCERT_FUTURE * (self.at < certificate.not_valid_before_utc)
             if leaf and common_name(certificate) != self.cn:
                 flags |= c.BADCERT_CN_MISMATCH
-            if leaf and not _is_p256(certificate.public_key()):
+            if leaf and not _is_of_profile(certificate.public_key(), self.is_rsa):
                 flags |= c.BADCERT_BAD_PK  # DTL-2
             if leaf and self.public_key is not None:
                 shown = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -164,5 +167,7 @@ class Peer:
         return flags
 
 
-def _is_p256(key: object) -> bool:
+def _is_of_profile(key: object, is_rsa: bool) -> bool:
+    if is_rsa:
+        return isinstance(key, rsa.RSAPublicKey)
     return isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)

@@ -2,12 +2,12 @@
 
 The folder (mode 0700, every file 0600) holds
 
-- `deployment.json`: `version` 1, `suite` (`0xC02C` or `0xC02B`), `cn_pattern`, `seds` (ids), `removed` (ids of those
-  that the SSS no longer accepts, CRT-8);
+- `deployment.json`: `version` 1, `suite` (`0xC02C`, `0xC02B`, or with RSA keys `0x009D`, `0x009C`), `cn_pattern`,
+  `seds` (ids), `removed` (ids of those that the SSS no longer accepts, CRT-8);
 - `ca.der`, `ca.key.der`: the provisioning CA certificate, which is the SSS's own (CRT-6), and its key;
 - `sed-ID.der`, `sed-ID.key.der`, `sed-ID.seed`: certificate, key and 48 bytes of boot seed of each SED.
 
-Certificates are DER, keys SEC 1 DER.
+Certificates are DER, keys SEC 1 DER, or PKCS #1 if they are RSA keys.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
-from reference.authority import Authority, derive, key_der, load_key, new_key, public_der
+from reference.authority import Authority, PrivateKey, derive, key_der, load_key, new_key, new_rsa_key, public_der
 from reference.credentials import Credentials, CredentialsError, check
+from reference.dialect import RSA_SUITES
 from reference.dtls import AES_256, SUITES
 from reference.image import LOWEST_SED, SEED_SIZE, Image
 
 VERSION = 1
+_SUITES = (*SUITES, *RSA_SUITES)
+_KNOWN = ", ".join(f"{suite:#06x}" for suite in _SUITES)
 SSS_CN = "1"
 VALID_FROM, VALID_TO = datetime(2021, 1, 1, tzinfo=UTC), datetime(2051, 1, 1, tzinfo=UTC)
 """Provisioning certificates outlive the devices; they are revoked by removal (CRT-8)."""
@@ -69,12 +70,12 @@ class Deployment:
         ids = sorted(set(ids))
         if any(not LOWEST_SED <= i <= 0xFFFF for i in ids):
             raise DeploymentError(f"SED ids are {LOWEST_SED}..65535, not {ids}: choose others")
-        if suite not in SUITES:
-            raise DeploymentError(f"suite {suite:#06x} is neither 0xc02c nor 0xc02b: choose one of them")
+        if suite not in _SUITES:
+            raise DeploymentError(f"suite {suite:#06x} is none of {_KNOWN}: choose one of them")
         _check_pattern(cn_pattern)
         secret = secrets.token_bytes(32) if seed is None else seed
         authority = Authority.create(
-            SSS_CN, "SCEWL provisioning", new_key(derive(secret, "provisioning ca")), VALID_FROM, VALID_TO
+            SSS_CN, "SCEWL provisioning", _make_key(suite, derive(secret, "provisioning ca")), VALID_FROM, VALID_TO
         )
         deployment = cls(authority, {}, suite, cn_pattern)
         for sed_id in ids:
@@ -83,9 +84,18 @@ class Deployment:
             deployment.seds[sed_id] = Sed(made.certificate, bytes(made.key), boot[:SEED_SIZE])
         return deployment
 
+    @property
+    def rsa(self) -> bool:
+        """Whether its keys are RSA keys: those of the historic key exchange."""
+        return self.suite in RSA_SUITES
+
+    def new_key(self, secret: bytes) -> PrivateKey:
+        """The key of the deployment's kind that follows from a secret."""
+        return _make_key(self.suite, secret)
+
     def issue(self, cn: str, secret: bytes, *, serial: int = 1) -> Credentials:
         """A provisioning credential set in any name, its key following from `secret`: for tests."""
-        key = new_key(secret)
+        key = self.new_key(secret)
         certificate = self.authority.issue(cn, key.public_key(), serial, VALID_FROM, VALID_TO)
         return Credentials(self.authority.certificate, certificate, bytearray(key_der(key)))
 
@@ -159,8 +169,8 @@ class Deployment:
                 raise ValueError(f"version {index['version']!r} is not {VERSION}")
             suite, pattern = int(index["suite"], 16), str(index["cn_pattern"])
             ids, removed = [int(i) for i in index["seds"]], {int(i) for i in index["removed"]}
-            if suite not in SUITES:
-                raise ValueError(f"suite {suite:#06x} is neither 0xc02c nor 0xc02b")
+            if suite not in _SUITES:
+                raise ValueError(f"suite {suite:#06x} is none of {_KNOWN}")
             _check_pattern(pattern)
         except (ValueError, TypeError, KeyError, DeploymentError) as error:
             raise DeploymentError(f"{path} is not a deployment's index ({error!r}): restore it") from error
@@ -177,10 +187,9 @@ class Deployment:
             deployment._check(folder, f"sed-{i}", deployment.credentials(i), pattern.format(id=i))
         return deployment
 
-    @staticmethod
-    def _check(folder: Path, stem: str, credentials: Credentials, cn: str) -> None:
+    def _check(self, folder: Path, stem: str, credentials: Credentials, cn: str) -> None:
         try:
-            check(credentials, cn)
+            check(credentials, cn, is_rsa=self.rsa)
         except CredentialsError as error:
             suffix = ".key.der" if error.part == "key" else ".der"
             raise DeploymentError(f"{folder / (stem + suffix)} is unusable ({error}): restore it") from error
@@ -189,6 +198,10 @@ class Deployment:
         if sed_id not in self.seds:
             raise DeploymentError(f"SED {sed_id} is not in this deployment, which has {sorted(self.seds)}")
         return self.seds[sed_id]
+
+
+def _make_key(suite: int, secret: bytes) -> PrivateKey:
+    return new_rsa_key(secret) if suite in RSA_SUITES else new_key(secret)
 
 
 def _check_pattern(pattern: str) -> None:
@@ -208,7 +221,7 @@ def _read(path: Path) -> bytes:
         raise DeploymentError(f"{path} cannot be read ({error.strerror}): restore it") from error
 
 
-def _read_key(path: Path) -> ec.EllipticCurvePrivateKey:
+def _read_key(path: Path) -> PrivateKey:
     try:
         return load_key(_read(path))
     except ValueError as error:

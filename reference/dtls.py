@@ -17,6 +17,7 @@ from enum import Enum
 from reference import mbedtls_c as c
 from reference import records
 from reference.credentials import Chain, Credentials, Peer, certificate_der
+from reference.dialect import ECDHE_AES_128, ECDHE_AES_256, RSA_SUITES
 from reference.randomness import Drbg
 
 MTU = 1_000
@@ -25,9 +26,9 @@ MAX_RECORD = 963
 """Bytes of plaintext in a record of application data (DTL-5)."""
 FIRST_TIMEOUT, LAST_TIMEOUT = 7_000, 60_000
 """Milliseconds: the first retransmission timeout and the cap of the doubling (DTL-6)."""
-AES_256, AES_128 = 0xC02C, 0xC02B
-"""TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 and TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 (DTL-2)."""
+AES_256, AES_128 = ECDHE_AES_256, ECDHE_AES_128
 SUITES = (AES_256, AES_128)
+"""Of the protocol page (DTL-2)."""
 _HELD_RECORDS = 8
 """Records of epoch 1 kept because they overtook the ChangeCipherSpec; more are dropped, and the flight is repeated."""
 _LARGEST_PLAINTEXT = 16_384
@@ -87,8 +88,10 @@ class Session:
         *,
         suite: int = AES_256,
         server: tuple[CookieJar, bytes] | None = None,
+        timeouts: tuple[int | None, int | None] = (None, None),
     ) -> None:
-        """A server if given its cookies and the client's id in decimal, else a client.
+        """A server if given its cookies and the client's id in decimal, else a client. `timeouts` are the first and the
+        last retransmission timeout in milliseconds, where they are not those of DTL-6.
 
         Raises MemoryError if the library has none, CredentialsError if it cannot parse the set.
         """
@@ -97,6 +100,9 @@ class Session:
         self.established = False
         self.keys_sent = False
         """Client: flight 5 has gone out, so the peer's flight 4 was whole and verified."""
+        if suite in RSA_SUITES:
+            self.server_hello_done_seq = 4  # there is no ServerKeyExchange
+        self._limits = timeouts[0] or FIRST_TIMEOUT, timeouts[1] or LAST_TIMEOUT
         self.timeouts = 0
         """How often the retransmission timer fired."""
         self._peer, self._drbg, self._server = peer, drbg, server
@@ -320,7 +326,7 @@ class Session:
         tls.mbedtls_ssl_conf_verify(conf, to_verify, None)
         tls.mbedtls_ssl_conf_rng(conf, to_random, None)
         tls.mbedtls_ssl_conf_ca_chain(conf, self._chain.ca, None)
-        tls.mbedtls_ssl_conf_handshake_timeout(conf, FIRST_TIMEOUT, LAST_TIMEOUT)
+        tls.mbedtls_ssl_conf_handshake_timeout(conf, *self._limits)
         tls.mbedtls_ssl_conf_dtls_anti_replay(conf, bytes([c.ENABLED]))
         tls.mbedtls_ssl_conf_renegotiation(conf, c.DISABLED)
         tls.mbedtls_ssl_conf_session_tickets(conf, c.DISABLED)

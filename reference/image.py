@@ -7,6 +7,7 @@ import zlib
 from dataclasses import dataclass, field
 
 from reference.credentials import Credentials, CredentialsError, check
+from reference.dialect import RSA_SUITES, STANDARD, Dialect
 from reference.dtls import SUITES
 
 MAGIC = b"SCEWLPRV"
@@ -48,10 +49,11 @@ class Image:
         return body + _CRC.pack(zlib.crc32(body))
 
 
-def parse_image(data: bytes, cn_pattern: str = "{id}") -> Image:
+def parse_image(data: bytes, dialect: Dialect = STANDARD) -> Image:
     """Read and check an image, in the order and with the names of the protocol page. Raises ProvisioningError.
 
-    As in flash, what lies behind the given bytes reads as zeros; what lies behind the image's own length is ignored.
+    `dialect` gives the pattern of the CN, and whether suites with RSA are meant. As in flash, what lies behind the
+    given bytes reads as zeros; what lies behind the image's own length is ignored.
     """
     flash = data[:MAXIMUM].ljust(MAXIMUM, b"\0")
     magic, version, sed_id, total, suite, *lengths, _ = _HEADER.unpack_from(flash)
@@ -66,16 +68,22 @@ def parse_image(data: bytes, cn_pattern: str = "{id}") -> Image:
         raise ProvisioningError("provisioning-crc")
     if sed_id < LOWEST_SED:
         raise ProvisioningError("provisioning-id")
-    if suite not in SUITES:
+    if suite not in (RSA_SUITES if dialect.rsa else SUITES):
         raise ProvisioningError("provisioning-suite")
-    at, parts = _HEADER.size, []
-    for length in lengths:
-        parts.append(flash[at : at + length])
-        at += length
-    ca, certificate, key, seed = parts
-    credentials = Credentials(ca, certificate, bytearray(key))
+    image = unpack(flash)
     try:
-        check(credentials, cn_pattern.format(id=sed_id))
+        check(image.credentials, dialect.cn_pattern.format(id=sed_id), is_rsa=dialect.rsa)
     except CredentialsError as error:
         raise ProvisioningError(f"provisioning-{error.part}") from error
-    return Image(sed_id, suite, credentials, seed)
+    return image
+
+
+def unpack(data: bytes) -> Image:
+    """The parts of an image that is known to be one; nothing is checked."""
+    _, _, sed_id, _, suite, *lengths, _ = _HEADER.unpack_from(data)
+    at, parts = _HEADER.size, []
+    for length in lengths:
+        parts.append(data[at : at + length])
+        at += length
+    ca, certificate, key, seed = parts
+    return Image(sed_id, suite, Credentials(ca, certificate, bytearray(key)), seed)

@@ -1,4 +1,4 @@
-"""The C interface of the Mbed TLS library that python-mbedtls brings along. Only `dtls` and `credentials` use it.
+"""The C interface of the Mbed TLS library that python-mbedtls brings along, for `dtls`, `credentials` and `authority`.
 
 python-mbedtls's own classes lose datagram boundaries, draw cookie keys from the operating system and reset a session
 when they raise; a reference whose bytes must be the same in every run cannot live with that. So its library is used
@@ -122,6 +122,10 @@ _P, _I, _U, _N = ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32, ctypes.c_size_t
 _PROTOTYPES: dict[ctypes.CDLL, dict[str, tuple[object, ...]]] = {
     crypto: {
         "mbedtls_version_get_number": (_U,),
+        "mbedtls_mpi_init": (None, _P),
+        "mbedtls_mpi_free": (None, _P),
+        "mbedtls_mpi_gen_prime": (_I, _P, _N, _I, RandomCallback, _P),
+        "mbedtls_mpi_write_binary": (_I, _P, _P, _N),
         "mbedtls_pk_init": (None, _P),
         "mbedtls_pk_free": (None, _P),
         "mbedtls_pk_parse_key": (_I, _P, _P, _N, _P, _N),
@@ -173,6 +177,24 @@ for _library, _functions in _PROTOTYPES.items():
         _function = getattr(_library, _name)
         _function.restype = _result
         _function.argtypes = _arguments
+
+
+def prime(bits: int, draw: Callable[[int], bytes]) -> int:
+    """A prime of so many bits, high enough that two of them make a modulus of twice as many; `draw` gives bytes."""
+
+    def random(_context: int | None, target: int, size: int) -> int:
+        ctypes.memmove(target, draw(size), size)
+        return 0
+
+    number, data = room(), ctypes.create_string_buffer(bits // 8)
+    crypto.mbedtls_mpi_init(number)
+    try:
+        failed = crypto.mbedtls_mpi_gen_prime(number, bits, 0, RandomCallback(random), None)
+        if failed or crypto.mbedtls_mpi_write_binary(number, data, bits // 8):
+            raise MemoryError(f"Mbed TLS cannot make a prime of {bits} bits ({failed})")
+        return int.from_bytes(data.raw, "big")
+    finally:
+        crypto.mbedtls_mpi_free(number)
 
 
 def _check_version() -> None:

@@ -10,6 +10,10 @@ MAX_RESPONSE = 16_384
 """Bytes; a response that announces more is not a good one (SES-10)."""
 _REQUEST = struct.Struct("<Hh")
 _RESPONSE = struct.Struct("<HhHHH")
+_WIDE = struct.Struct("<HhHHHHHHHHH")
+FURTHER = (48, 48, 48, 48, 48, 41)
+"""Bytes of the six further blobs of the 22-byte layout: keys and entropy of another protocol, 281 bytes in all. How
+they are shared out is not known; a device goes by the lengths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +43,22 @@ class Response:
     certificate: bytes = b""
     key: bytes = field(default=b"", repr=False)
 
-    def encode(self) -> bytes:
-        """Ten bytes and the blobs."""
-        lengths = len(self.ca), len(self.certificate), len(self.key)
-        return _RESPONSE.pack(self.dev_id, self.op, *lengths) + self.ca + self.certificate + self.key
+    def encode(self, *, wide: bool = False) -> bytes:
+        """Ten bytes and the blobs; `wide`: 22 bytes, the blobs, and the further blobs of a registration."""
+        blobs: tuple[bytes, ...] = (self.ca, self.certificate, self.key)
+        if not wide:
+            return _RESPONSE.pack(self.dev_id, self.op, *map(len, blobs)) + b"".join(blobs)
+        blobs += tuple(map(bytes, FURTHER)) if self.op == REGISTER and any(blobs) else (b"",) * len(FURTHER)
+        return _WIDE.pack(self.dev_id, self.op, *map(len, blobs)) + b"".join(blobs)
 
 
 class ResponseReader:
     """Collects a response and says as soon as it can tell whether it is good (section 5, pinned 8)."""
 
-    def __init__(self, asked: Request, own_id: int) -> None:
-        """`asked` is the request that went out; a good response has the own id and the op asked for, 0 or 1."""
+    def __init__(self, asked: Request, own_id: int, *, wide: bool = False) -> None:
+        """`asked` is the request that went out; a good response has the own id and the op asked for, 0 or 1. `wide`:
+        in the 22-byte layout."""
+        self._header = _WIDE if wide else _RESPONSE
         self._asked, self._own_id = asked, own_id
         self._buffer = bytearray()
 
@@ -57,24 +66,24 @@ class ResponseReader:
         """Take more bytes: True if more must come, False if the response is not good, or else the good response."""
         self._buffer += data
         size = len(self._buffer)
-        if size < _RESPONSE.size:
+        if size < self._header.size:
             # Only whole fields can tell; what has not come yet is taken to be as it should.
             head = self._buffer[: size & ~1]
             wanted = _REQUEST.pack(self._own_id, self._asked.op)
             return self._asked.op in (REGISTER, DEREGISTER) and wanted.startswith(head[: len(wanted)])
-        dev_id, op, *lengths = _RESPONSE.unpack_from(self._buffer)
-        total = _RESPONSE.size + sum(lengths)
+        dev_id, op, *lengths = self._header.unpack_from(self._buffer)
+        total = self._header.size + sum(lengths)
         if dev_id != self._own_id or op != self._asked.op or op not in (REGISTER, DEREGISTER):
             return False
         if (op == DEREGISTER and any(lengths)) or total > MAX_RESPONSE or size > total:
             return False
         if size < total:
             return True
-        at, blobs = _RESPONSE.size, []
+        at, blobs = self._header.size, []
         for length in lengths:
             blobs.append(bytes(self._buffer[at : at + length]))
             at += length
-        return Response(dev_id, op, *blobs)
+        return Response(dev_id, op, *blobs[:3])
 
     def wipe(self) -> None:
         """Zeroise what was collected: it may hold a key."""

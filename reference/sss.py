@@ -14,17 +14,16 @@ from datetime import UTC, datetime, timedelta
 
 from model.alphabet import LOWEST_SED_ID, SSS_ID
 from reference import records
-from reference.authority import Authority, key_der, load_key, new_key
+from reference.authority import Authority, key_der, load_key
 from reference.credentials import Peer
 from reference.deployment import Deployment
+from reference.dialect import STANDARD, Dialect
 from reference.dtls import MTU, CookieJar, Happening, Kind, Session
 from reference.frame import Frame, FrameReader
 from reference.randomness import Drbg
 from reference.records import Record
 from reference.registration import DEREGISTER, REFUSED, REGISTER, Request, Response
 
-IDLE_TIMEOUT = 60_000
-"""Milliseconds without authenticated progress after which a session is closed."""
 RUNTIME_LIFETIME = timedelta(hours=8)
 """How long a runtime certificate is valid (CRT-10)."""
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -64,14 +63,16 @@ class Sss:
         epoch: datetime = EPOCH,
         lifetime: timedelta = RUNTIME_LIFETIME,
         state: bytes | None = None,
+        dialect: Dialect = STANDARD,
     ) -> None:
         """Start, or start again with what `state()` gave (REG-1).
 
         Every byte follows from `seed` and the inputs; `epoch` is the date at `now` = 0, by which certificates are
         judged and made (CRT-10); `replace` is REG-5. `respond` makes the bytes of a response: an SSS that says
-        something else than it decided is what tests of controllers need. Raises ValueError if `state` is not one.
+        something else than it decided is what tests of controllers need. `dialect` gives the timers.
+        Raises ValueError if `state` is not one.
         """
-        self._respond = respond
+        self._respond, self._dialect = respond, dialect
         self._deployment, self._replace, self._epoch, self._lifetime = deployment, replace, epoch, lifetime
         self._drbg = Drbg(seed, b"sss")
         self._cookies = CookieJar(self._drbg)
@@ -79,7 +80,7 @@ class Sss:
         self._outgoing: list[tuple[int, bytes]] = []
         self._secrets: list[tuple[bytes, bytes]] = []
         if state is None:
-            key = new_key(self._drbg.draw(32))
+            key = deployment.new_key(self._drbg.draw(32))
             self._authority = Authority.create("SSS runtime", "SCEWL runtime", key, epoch, epoch + _CA_LIFETIME)
             self._registered: set[int] = set()
         else:
@@ -175,9 +176,21 @@ class Sss:
             return
         cn = self._deployment.cn_pattern.format(id=source)
         # No certificate holds the empty key, so that an unknown or removed device is refused (CRT-8).
-        peer = Peer(cn, self._epoch + timedelta(milliseconds=now), self._deployment.public_key(source) or b"")
+        peer = Peer(
+            cn,
+            self._epoch + timedelta(milliseconds=now),
+            self._deployment.public_key(source) or b"",
+            self._deployment.rsa,
+        )
         credentials = self._deployment.sss_credentials()
-        candidate = Session(credentials, peer, self._drbg, suite=self._deployment.suite, server=(self._cookies, client))
+        candidate = Session(
+            credentials,
+            peer,
+            self._drbg,
+            suite=self._deployment.suite,
+            server=(self._cookies, client),
+            timeouts=(self._dialect.first_timeout, self._dialect.last_timeout),
+        )
         happening = candidate.receive(record, now)
         if valid and happening.kind is Kind.NOTHING and candidate.outgoing:
             self._leave(connection)
@@ -206,7 +219,7 @@ class Sss:
         elif kind is Kind.CLOSED or not happening.in_order:
             self._end(wire, goodbye=True)
         else:
-            connection.idle_deadline = now + IDLE_TIMEOUT
+            connection.idle_deadline = now + self._dialect.idle_timeout
             if kind is Kind.DATA:
                 self._take_data(wire, happening.data, now)
 
@@ -232,7 +245,7 @@ class Sss:
             return Response(peer, DEREGISTER)
         if request.op != REGISTER or (known and not self._replace):
             return refused
-        key = new_key(self._drbg.draw(32))
+        key = self._deployment.new_key(self._drbg.draw(32))
         begin = (self._epoch + timedelta(milliseconds=now)).replace(microsecond=0)
         certificate = self._authority.issue(str(peer), key.public_key(), peer, begin, begin + self._lifetime)
         self._registered.add(peer)

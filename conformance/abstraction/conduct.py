@@ -12,6 +12,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from conformance.abstraction.proof import keys_proved, proves, public_key
@@ -27,13 +28,16 @@ from conformance.wire.handshake import (
     parse_fragments,
 )
 from conformance.wire.records import DTLS_1_2, Malformed
-from conformance.wire.secrets import SUITES, SessionKeys
+from conformance.wire.secrets import RSA_SUITES, SUITES, SessionKeys
 
 P_256: Final = 23
 """The one curve (DTL-2), by its number in RFC 8422."""
 POINT: Final = 65
 """Bytes of an uncompressed point on it."""
 ECDSA_SHA256: Final = 0x0403
+RSA_SHA256: Final = 0x0401
+RSA_BITS: Final = 2_048
+"""Of every RSA key, in a deployment that has them."""
 GROUPS, SIGNATURES, RENEGOTIATION_INFO = 10, 13, 0xFF01
 """Extension types (RFC 8422, RFC 5246, RFC 5746)."""
 FLIGHTS: Final = {
@@ -47,9 +51,7 @@ FLIGHTS: Final = {
     False: (HandshakeType.CERTIFICATE, HandshakeType.CLIENT_KEY_EXCHANGE, HandshakeType.CERTIFICATE_VERIFY),
 }
 """The plaintext messages of the peer's flight, in their order (RFC 5246, section 7.3); by whether the IUT is the
-client."""
-OWN_MESSAGES: Final = {True: 3, False: 5}
-"""The IUT's messages of the handshake's hash, hellos of a client and Finished apart: flights 5 and 4."""
+client. With RSA key exchange there is no ServerKeyExchange."""
 _KNOWN: Final = {
     ExtensionOID.BASIC_CONSTRAINTS,
     ExtensionOID.KEY_USAGE,
@@ -72,8 +74,8 @@ def acceptable_offer(hello: ClientHello, suite: int) -> bool:
         hello.version >> 8 == DTLS_1_2 >> 8
         and hello.version <= DTLS_1_2  # versions count downwards
         and bool(suites & set(hello.suites))
-        and P_256 in groups
-        and ECDSA_SHA256 in signatures
+        and (suite in RSA_SUITES or P_256 in groups)
+        and (RSA_SHA256 if suite in RSA_SUITES else ECDSA_SHA256) in signatures
         and hello.extensions.get(RENEGOTIATION_INFO, b"\0") == b"\0"
     )
 
@@ -85,7 +87,7 @@ def offered_signatures(hello: ClientHello) -> tuple[int, ...]:
 
 def in_order(session: Session, kind: HandshakeType) -> bool:
     """Whether the peer's next plaintext message may be of this kind; notes it if so."""
-    left = FLIGHTS[session.client][session.heard :]
+    left = peers_flight(session)[session.heard :]
     if left[:1] != (kind,):
         return False
     session.heard += 1
@@ -94,13 +96,24 @@ def in_order(session: Session, kind: HandshakeType) -> bool:
 
 def flight_whole(session: Session) -> bool:
     """Whether all plaintext messages of the peer's flight came."""
-    return session.heard == len(FLIGHTS[session.client])
+    return session.heard == len(peers_flight(session))
+
+
+def peers_flight(session: Session) -> tuple[HandshakeType, ...]:
+    """The plaintext messages of the peer's flight, in their order."""
+    return flight(session.client, session.rsa)
+
+
+def flight(of_server: bool, rsa: bool) -> tuple[HandshakeType, ...]:
+    """The plaintext messages of flight 4 or 5, in their order."""
+    return tuple(kind for kind in FLIGHTS[of_server] if not (rsa and kind is HandshakeType.SERVER_KEY_EXCHANGE))
 
 
 def hear_finished(session: Session) -> bool:
     """Whether the peer's Finished is whole; spoils the session if it is wrong, as far as the handshake and its secret
     are known (RFC 5246, section 7.4.9). It may come in fragments, in any order."""
-    known = len(session.transcribed) >= OWN_MESSAGES[session.client] and flight_whole(session)
+    own = flight(not session.client, session.rsa)  # hellos of a client and Finished apart
+    known = len(session.transcribed) >= len(own) and flight_whole(session)
     if not isinstance(session.keys, SessionKeys) or not session.of_profile or not known:
         return True
     assembler = Assembler(first=session.inbound.next_seq)
@@ -135,6 +148,8 @@ def acceptable(session: Session, message: Message, body: object, before: bytes) 
         case HandshakeType.SERVER_KEY_EXCHANGE:
             return _server_key_exchange(session, message.body)
         case HandshakeType.CLIENT_KEY_EXCHANGE:
+            if session.rsa:
+                return message.body[:2] == (RSA_BITS // 8).to_bytes(2, "big") and len(message.body) == 2 + RSA_BITS // 8
             return message.body[:1] == bytes([POINT]) and _on_curve(message.body[1:])
         case HandshakeType.CERTIFICATE_REQUEST:
             return _certificate_request(message.body)
@@ -143,11 +158,14 @@ def acceptable(session: Session, message: Message, body: object, before: bytes) 
     return True
 
 
-def usable(body: Certificate, server: bool) -> bool:
+def usable(body: Certificate, server: bool, rsa: bool = False) -> bool:
     """Whether the first certificate's key is one of the profile and the certificate may be used for it (RFC 5280,
     sections 4.2 and 4.2.1.12). Its name and its authority are judged elsewhere."""
     key = public_key(body.chain[0]) if body.chain else None
-    if key is None or not isinstance(key.curve, SECP256R1):
+    if rsa:
+        if not isinstance(key, RSAPublicKey) or key.key_size != RSA_BITS:
+            return False
+    elif not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
         return False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

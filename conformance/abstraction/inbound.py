@@ -165,7 +165,7 @@ def _message(memory: Memory, session: Session, message: Message) -> list[Event]:
         return forged
     if isinstance(body, Certificate):
         ca, cn = memory.identity.peer_certificate(body.chain)
-        good = not session.of_profile or usable(body, server=session.client)
+        good = not session.of_profile or usable(body, server=session.client, rsa=session.rsa)
         return [Event("certificate", (session.peer, ca if good else Ca.OTHER, cn))]
     if message.type is HandshakeType.SERVER_HELLO_DONE:
         return [Event("flight4", (session.peer,))]
@@ -233,7 +233,8 @@ def _data(memory: Memory, session: Session, seq: int, plaintext: bytes) -> list[
     session.collected += plaintext
     events = [Event("data", (session.peer, seq, len(plaintext)))]
     if session.peer == SSS_ID and not session.response_told:
-        response = judge_response(bytes(session.collected), memory.identity.me, memory.asked)
+        identity = memory.identity
+        response = judge_response(bytes(session.collected), identity.me, memory.asked, wide=identity.wide_response)
         if response is not None:
             session.response_told = True
             if response.usable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from conformance.abstraction.conduct import offered_signatures
+from conformance.abstraction.conduct import flight, offered_signatures
 from conformance.abstraction.memory import Memory
 from conformance.abstraction.session import Session
 from conformance.wire.handshake import (
@@ -22,14 +22,6 @@ from conformance.wire.handshake import (
 from conformance.wire.records import AlertCode, ContentType, Malformed, Record, parse_alert, parse_datagram
 from model.alphabet import MAX_RECORD, MTU, SSS_ID, Ca, Link, Output
 
-FLIGHT_4 = [
-    HandshakeType.SERVER_HELLO,
-    HandshakeType.CERTIFICATE,
-    HandshakeType.SERVER_KEY_EXCHANGE,
-    HandshakeType.CERTIFICATE_REQUEST,
-    HandshakeType.SERVER_HELLO_DONE,
-]
-FLIGHT_5 = [HandshakeType.CERTIFICATE, HandshakeType.CLIENT_KEY_EXCHANGE, HandshakeType.CERTIFICATE_VERIFY]
 REQUEST_SIZE = 4
 
 
@@ -137,7 +129,7 @@ class Outbound:
             sending.ca = self.memory.identity.own_certificate(body.chain)
         if message.type is HandshakeType.SERVER_HELLO_DONE:
             self._flights.pop(to, None)
-            return [Output("flight4", (to, sending.ca))] if sending.types == FLIGHT_4 else None
+            return [Output("flight4", (to, sending.ca))] if self._is_flight(sending, of_server=True) else None
         return []
 
     def _client_hello(self, to: int, message: Message, hello: ClientHello) -> list[Output] | None:
@@ -147,7 +139,9 @@ class Outbound:
         if not known and (hello.cookie or message.message_seq):
             return None
         if session is None or not known:
-            session = self.memory.sessions[to] = Session(to, True, hello.random, Assembler())
+            session = self.memory.sessions[to] = Session(
+                to, True, hello.random, Assembler(), rsa=self.memory.identity.rsa
+            )
         if (hello, message.message_seq) != (session.offer, session.offer_seq):
             session.offer, session.offer_seq = hello, message.message_seq
             session.signatures = offered_signatures(hello)
@@ -169,6 +163,7 @@ class Outbound:
             opening.client_random,
             Assembler(first=opening.message.message_seq + 1),
             server_random=hello.random,
+            rsa=self.memory.identity.rsa,
             suite=hello.suite,
             transcript=bytearray(opening.message.encode()),
         )
@@ -183,8 +178,13 @@ class Outbound:
         if sending is None or not sending.change_cipher_spec:
             return None
         if session.client:
-            return [Output("flight5", (session.peer, sending.ca))] if sending.types == FLIGHT_5 else None
+            return (
+                [Output("flight5", (session.peer, sending.ca))] if self._is_flight(sending, of_server=False) else None
+            )
         return [Output("flight6", (session.peer,))] if not sending.types else None
+
+    def _is_flight(self, sending: Sending, *, of_server: bool) -> bool:
+        return tuple(sending.types) == flight(of_server, self.memory.identity.rsa)
 
     def _protected(self, session: Session, record: Record) -> list[Output] | None:
         plaintext = session.open(record, self.memory.keylog, inbound=False)

@@ -14,6 +14,8 @@ from model.alphabet import DEREGISTER, MAX_MESSAGE, REFUSED, REGISTER
 
 HEADER: Final = struct.Struct("<HhHHH")
 """dev_id, op, lengths of CA certificate, certificate and key."""
+WIDE: Final = struct.Struct("<HhHHHHHHHHH")
+"""The historic header: six more lengths, of what is not DTLS's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +31,25 @@ class Response:
     """DER SubjectPublicKeyInfo of the new certificate, if usable."""
 
 
-def judge_response(data: bytes, me: int, asked: int) -> Response | None:
+def judge_response(data: bytes, me: int, asked: int, *, wide: bool = False) -> Response | None:
     """The response in the bytes that came so far; None while more must come before anything can be told.
 
-    `asked` is the op of the request; another one can be told from the header.
+    `asked` is the op of the request; another one can be told from the header. `wide`: in the historic layout.
     """
-    if len(data) < HEADER.size:
+    header = WIDE if wide else HEADER
+    if len(data) < header.size:
         return None
-    dev, op, ca_length, crt_length, key_length = HEADER.unpack_from(data)
-    total = HEADER.size + ca_length + crt_length + key_length
+    dev, op, *lengths = header.unpack_from(data)
+    ca_length, crt_length, key_length = lengths[:3]
+    total = header.size + sum(lengths)
     if dev != me or op not in (REGISTER, DEREGISTER, REFUSED) or total > MAX_MESSAGE or len(data) > total:
         return Response(op, good=False)
     if op != REGISTER or op != asked:
-        return Response(op, good=total == HEADER.size)
+        return Response(op, good=total == header.size)
     if len(data) < total:
         return None
-    ca, rest = data[HEADER.size :][:ca_length], data[HEADER.size + ca_length :]
-    public_key = _usable(ca, rest[:crt_length], rest[crt_length:], me)
+    ca, rest = data[header.size :][:ca_length], data[header.size + ca_length :]
+    public_key = _usable(ca, rest[:crt_length], rest[crt_length:][:key_length], me)
     return Response(op, good=True, usable=public_key is not None, ca=ca, public_key=public_key or b"")
 
 

@@ -6,13 +6,12 @@ import copy
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-
-from conformance.wire.certificates import Authorities
+from conformance.abstraction.proof import Key
+from conformance.wire.certificates import Authorities, Seen
 from conformance.wire.handshake import Assembler, ClientHello
 from conformance.wire.records import Record
-from conformance.wire.secrets import SUITES, KeyLog, SessionKeys
-from model.alphabet import Ca
+from conformance.wire.secrets import RSA_SUITES, SUITES, KeyLog, SessionKeys
+from model.alphabet import SSS_ID, Ca
 
 WINDOW: Final = 64
 """Records in a receiver's replay window (RFC 6347, section 4.1.2.6)."""
@@ -31,13 +30,22 @@ class Identity:
     """The same of the latest runtime certificate."""
     suite: int = 0
     """The deployment's cipher suite (DTL-2); 0 if that is not known."""
+    cn_pattern: str = "{id}"
+    """How the deployment makes a provisioning CN of a SED's id (CRT-7)."""
+    wide_response: bool = False
+    """Registration responses have the historic header of 22 bytes (section 6)."""
+
+    @property
+    def rsa(self) -> bool:
+        """Whether the deployment exchanges keys by RSA."""
+        return self.suite in RSA_SUITES
 
     def peer_certificate(self, chain: tuple[bytes, ...]) -> tuple[Ca, int]:
         """Authority and SCEWL id of a peer's certificate; id 0 if its CN is no id."""
         if not chain:
             return Ca.OTHER, 0
         seen = self.authorities.classify(chain[0])
-        return _ca(seen.ca_label), _id(seen.cn)
+        return _ca(seen.ca_label), self._id(seen)
 
     def own_certificate(self, chain: tuple[bytes, ...]) -> Ca:
         """Authority of the certificate that the IUT presents: OTHER unless the name and the key are its own."""
@@ -45,13 +53,21 @@ class Identity:
             return Ca.OTHER
         seen = self.authorities.classify(chain[0])
         ca = _ca(seen.ca_label)
-        if _id(seen.cn) != self.me:
+        if self._id(seen) != self.me:
             return Ca.OTHER
         if ca is Ca.PROVISIONING:
             return ca if seen.public_key == self.provisioning_key else Ca.OTHER
         if ca is Ca.RUNTIME:
             return ca if seen.public_key == self.runtime_key else Ca.STALE
         return ca
+
+    def _id(self, seen: Seen) -> int:
+        """The id that a CN stands for. The pattern is that of provisioning CNs, but for the SSS's, which is `1`."""
+        if seen.cn is None or seen.ca_label != "PROVISIONING" or seen.cn == str(SSS_ID):
+            return _id(seen.cn)
+        head, _, tail = self.cn_pattern.partition("{id}")
+        whole = seen.cn.startswith(head) and seen.cn.endswith(tail) and len(seen.cn) >= len(head) + len(tail)
+        return _id(seen.cn[len(head) : len(seen.cn) - len(tail)]) if whole else 0
 
 
 def _ca(label: str | None) -> Ca:
@@ -91,6 +107,8 @@ class Session:
     client_random: bytes
     inbound: Assembler
     server_random: bytes = b""
+    rsa: bool = False
+    """The deployment exchanges keys by RSA."""
     suite: int = 0
     change_cipher_spec: bool = False
     """The peer's ChangeCipherSpec came."""
@@ -126,7 +144,7 @@ class Session:
     """Handshake messages from the cookie-bearing ClientHello on, each as one fragment (RFC 6347, section 4.2.6)."""
     transcribed: set[int] = field(default_factory=set)
     """The `message_seq` of the IUT's messages in it."""
-    peer_key: EllipticCurvePublicKey | None = None
+    peer_key: Key | None = None
     """The key of the peer's certificate, if it is one of this profile (DTL-2)."""
     _keys: SessionKeys | None = None
     _windows: dict[int, Window] = field(default_factory=dict)
@@ -156,8 +174,9 @@ class Session:
     @property
     def of_profile(self) -> bool:
         """Whether the cipher suite is one of the profile, as far as it is known: another one has other messages."""
-        offered = self.suite in SUITES or self.offer is None or self.suite not in self.offer.suites
-        return offered if self.client else self.suite in SUITES
+        known = self.suite in (RSA_SUITES if self.rsa else SUITES)
+        offered = known or self.offer is None or self.suite not in self.offer.suites
+        return offered if self.client else known
 
     @property
     def keys(self) -> SessionKeys | None:

@@ -9,7 +9,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from conformance.cli.shared import (
     EXIT_INTERRUPTED,
@@ -20,16 +20,20 @@ from conformance.cli.shared import (
     check_firmware,
     common_options,
     complain,
+    load_iut,
     nearest,
 )
 from conformance.purpose import BadPurpose
-from conformance.report.console import Style, details, progress_line, table
+from conformance.report.console import Style, asides, details, progress_line, table
 from conformance.report.drift import drift
 from conformance.report.requirements import load_requirements, load_standards
 from conformance.report.write import write_report
 from conformance.results import CaseResult, Report
 from conformance.targets.base import HarnessError
 from model.verdict import Verdict
+
+if TYPE_CHECKING:
+    from conformance.iut.profile import Iut
 
 _EPILOG = """A PURPOSE is an id, a pattern such as 'glare-*', or a requirement such as SES-9 (docs/protocol.md)
 or RFC6347-41 (docs/rfc6347.md).
@@ -42,11 +46,13 @@ examples:
   scewl conform register-then-send --target reference --seed 7 --json
   scewl conform --suite reports/out/suite -j 2
   scewl conform --firmware my.elf --baseline known.json      known.json: the report.json of a run before
+  scewl conform --init-profile my.toml     write a commented file that describes a firmware
+  scewl conform --iut my.toml              run the firmware that such a file describes
 
 Each case leaves a trace and a capture, which holds the session secrets. To see the DTLS inside:
   wireshark -X lua_script:conformance/wireshark/scewl.lua reports/out/conform/register.pcapng
 
-exit codes: 0 pass, 1 fail, 2 usage, 3 error or inconclusive, 4 nothing selected, 130 interrupted"""
+exit codes: 0 pass, 1 fail, 2 usage, 3 error or inconclusive, 4 nothing selected, or all skipped, 130 interrupted"""
 
 
 class _Listed(Protocol):
@@ -77,6 +83,21 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("purposes", nargs="*", metavar="PURPOSE", help="what to run (default: everything)")
     add_target_options(parser, "qemu")
+    parser.add_argument(
+        "--iut",
+        type=Path,
+        metavar="FILE",
+        help="a file that describes the implementation under test: target, certificates, protocol settings, rules that "
+        "it claims, known deviations",
+    )
+    parser.add_argument(
+        "--init-profile",
+        type=Path,
+        nargs="?",
+        const=Path("iut.toml"),
+        metavar="FILE",
+        help="write such a file, commented, for our own firmware, and run nothing (default: iut.toml)",
+    )
     parser.add_argument("--profile", choices=("hardened", "historic"), default="hardened", help="default: hardened")
     parser.add_argument(
         "--suite", type=Path, metavar="DIR", help="run the cases that `scewl generate` left there, not our own purposes"
@@ -106,6 +127,8 @@ def run(args: argparse.Namespace) -> int:
     """Run the command. Raises UsageError and HarnessError."""
     from conformance.campaign import load_purposes, run_campaign  # late: the real DTLS stacks make it slow to load
 
+    if args.init_profile is not None:
+        return _init_profile(args.init_profile)
     if args.jobs < 1:
         raise UsageError(f"-j {args.jobs}: at least one case at a time")
     if args.seed is not None and args.seed < 0:
@@ -113,6 +136,7 @@ def run(args: argparse.Namespace) -> int:
     if args.suite is not None and args.out.resolve() == args.suite.resolve():
         raise UsageError(f"--out {args.out} is the suite, and its traces would be replaced: name another folder")
     check_firmware(args.target, args.firmware)
+    iut = None if args.iut is None else _iut(args)
     baseline = None if args.baseline is None else _baseline(args.baseline)
     seed = args.seed or 0
     try:
@@ -125,6 +149,10 @@ def run(args: argparse.Namespace) -> int:
             purposes, seed = select(suite.purposes, args.purposes), suite.seed if args.seed is None else seed
     except BadPurpose as error:
         raise HarnessError(str(error)) from error
+    if iut is not None:
+        known = list(dict.fromkeys([*(p.id for p in load_purposes()), *(p.id for p in purposes)]))
+        for pattern in iut.entries_for_nothing(known):
+            raise UsageError(f"{iut.path}: no case {pattern} for a known deviation{nearest(pattern, known)}")
     if not purposes:
         complain("nothing selected", "`scewl conform --list` shows all purposes")
         return EXIT_NOTHING
@@ -132,7 +160,7 @@ def run(args: argparse.Namespace) -> int:
         _list(purposes, as_json=args.json)
         return EXIT_PASS
 
-    target = args.target or "qemu"
+    target = iut.kind if iut is not None else args.target or "qemu"
     progress_style = Style.of(sys.stderr)
     finished: list[CaseResult] = []
 
@@ -153,6 +181,7 @@ def run(args: argparse.Namespace) -> int:
             jobs=args.jobs,
             progress=progress,
             suite=args.suite,
+            iut=iut,
         )
     except KeyboardInterrupt:
         interrupted = True
@@ -170,6 +199,31 @@ def run(args: argparse.Namespace) -> int:
     if baseline is not None:
         return _compare(baseline, report, args)
     return report.verdict.exit_code
+
+
+def _init_profile(path: Path) -> int:
+    """Write the commented file. Raises UsageError."""
+    from conformance.campaign import DEFAULT_FIRMWARE
+    from conformance.iut import BadIut, write_template
+
+    try:
+        write_template(path, DEFAULT_FIRMWARE)
+    except BadIut as error:
+        raise UsageError(str(error)) from error
+    print(
+        f"{path}: it describes our own firmware; change what is different for yours, then: scewl conform --iut {path}"
+    )
+    return EXIT_PASS
+
+
+def _iut(args: argparse.Namespace) -> Iut:
+    """Read the file before anything runs. Raises UsageError."""
+    if args.target is not None or args.firmware is not None or args.profile != "hardened":
+        raise UsageError("--iut says what to run and by which rules: leave --target, --firmware and --profile out")
+    iut = load_iut(args.iut)
+    if not iut.exact and args.jobs > 1:
+        raise UsageError(f"-j {args.jobs}: {iut.name} is one device, which runs one case at a time")
+    return iut
 
 
 def _baseline(path: Path) -> Report:
@@ -248,12 +302,15 @@ def _list(purposes: Sequence[_Listed], *, as_json: bool) -> None:
 
 def _command(args: argparse.Namespace, target: str, seed: int) -> str:
     """The command that gives this report again; `-j` and `--json` do not change it."""
-    words = ["scewl", "conform", *args.purposes, "--target", target]
+    words = ["scewl", "conform", *args.purposes]
+    words += ["--target", target] if args.iut is None else ["--iut", str(args.iut)]
     if args.firmware is not None:
         words += ["--firmware", str(args.firmware)]
     if args.suite is not None:
         words += ["--suite", str(args.suite)]
-    return shlex.join([*words, "--profile", args.profile, "--seed", str(seed)])
+    if args.iut is None:
+        words += ["--profile", args.profile]
+    return shlex.join([*words, "--seed", str(seed)])
 
 
 def _print(report: Report, out: Path, *, as_json: bool) -> None:
@@ -262,6 +319,8 @@ def _print(report: Report, out: Path, *, as_json: bool) -> None:
         return
     style, known = Style.of(sys.stdout), load_requirements() | load_standards()
     for case in report.cases:
-        if case.verdict is not Verdict.PASS:
+        if case.counted > Verdict.PASS:
             print("\n".join(details(case, known, style, folder=out)), end="\n\n")
+    for line in asides(report, style):
+        print(line)
     print("\n".join(table(report, style)))

@@ -14,8 +14,8 @@ from model.alphabet import HIGHEST_ID, LOWEST_SED_ID
 from reference.deployment import Deployment, DeploymentError
 from reference.image import SEED_SIZE
 
-_SUITES = {"aes256": 0xC02C, "aes128": 0xC02B}
-"""DTL-2, by their numbers in the provisioning image."""
+_SUITES = {"aes256": 0xC02C, "aes128": 0xC02B, "rsa-aes256": 0x009D, "rsa-aes128": 0x009C}
+"""DTL-2, and the historic key exchange by RSA, by their numbers in the provisioning image."""
 _MOST = 1_000
 """SEDs that one call makes; more is more likely a slip of the pen than a fleet."""
 
@@ -50,7 +50,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--image", type=int, action="append", metavar="ID", help="make the image of this SED (repeatable)"
     )
     action.add_argument("--show", action="store_true", help="show what the deployment is, without its secrets")
-    parser.add_argument("--suite", choices=_SUITES, help="with --ids: the cipher suite (default: aes256)")
+    parser.add_argument(
+        "--suite", choices=_SUITES, help="with --ids: the cipher suite; with rsa-, RSA keys (default: aes256)"
+    )
     parser.add_argument(
         "--cn-pattern",
         metavar="PATTERN",

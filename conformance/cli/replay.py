@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from conformance.cli.shared import UsageError, add_target_options, check_firmware, common_options
+from conformance.cli.shared import UsageError, add_target_options, check_firmware, common_options, load_iut
 from conformance.report.console import Style, details
 from conformance.report.requirements import load_requirements
 
@@ -17,6 +17,7 @@ _FRAMES = 60
 _EPILOG = """examples:
   scewl replay reports/out/conform/register-then-send.jsonl
   scewl replay counterexample.jsonl --firmware my.elf
+  scewl replay reports/out/conform/register.jsonl --iut my.toml
 
 exit codes: 0 pass, 1 fail, 2 usage, 3 error or inconclusive"""
 
@@ -32,6 +33,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         parents=[common_options()],
     )
     parser.add_argument("trace", type=Path, metavar="TRACE", help="a trace (.jsonl) of an earlier run")
+    parser.add_argument("--iut", type=Path, metavar="FILE", help="the file that describes what is judged")
     add_target_options(parser, "qemu with --firmware, else the trace's own")
     parser.add_argument(
         "--out",
@@ -50,9 +52,12 @@ def run(args: argparse.Namespace) -> int:
     if not args.trace.is_file():
         raise UsageError(f"no trace at {args.trace}; `scewl conform` writes one per case into its --out folder")
     check_firmware(args.target, args.firmware)
+    if args.iut is not None and (args.target or args.firmware):
+        raise UsageError("--iut says what to run: leave --target and --firmware out")
+    iut = None if args.iut is None else load_iut(args.iut)
     args.out.mkdir(parents=True, exist_ok=True)
     target = args.target or ("qemu" if args.firmware else None)
-    case = replay(args.trace, target=target, firmware=args.firmware, out=args.out)
+    case = replay(args.trace, target=target, firmware=args.firmware, out=args.out, iut=iut)
     if args.json:
         print(json.dumps(asdict(case) | {"verdict": case.verdict.name}, indent=1, sort_keys=True))
     else:

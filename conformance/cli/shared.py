@@ -7,6 +7,10 @@ import difflib
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from conformance.iut.profile import Iut
 
 EXIT_PASS, EXIT_USAGE, EXIT_ERROR, EXIT_NOTHING, EXIT_INTERRUPTED, EXIT_PIPE = 0, 2, 3, 4, 130, 141
 
@@ -50,6 +54,16 @@ def add_target_options(parser: argparse.ArgumentParser, default: str) -> None:
         metavar="ELF",
         help="the firmware for the target qemu (default: what `make firmware` built), or the host build for native",
     )
+
+
+def load_iut(path: Path) -> Iut:
+    """Read the file that describes an implementation. Raises UsageError."""
+    from conformance.iut import BadIut, load
+
+    try:
+        return load(path)
+    except BadIut as error:
+        raise UsageError(f"--iut {error}") from error
 
 
 def check_firmware(target: str | None, firmware: Path | None) -> None:

@@ -13,15 +13,18 @@ from typing import TextIO
 
 from conformance.report.ladder import around, lay_out, seconds, text_ladder
 from conformance.report.requirements import Requirement, describe
-from conformance.results import CaseResult, Divergence, Report
+from conformance.results import KNOWN, STALE, CaseResult, Divergence, Report
 from model.verdict import Verdict
 
-_COLOURS = {Verdict.PASS: "32", Verdict.INCONCLUSIVE: "33", Verdict.FAIL: "31", Verdict.ERROR: "35"}
+_COLOURS = {"PASS": "32", "INCONCLUSIVE": "33", "FAIL": "31", "ERROR": "35", "SKIPPED": "2", KNOWN: "33", STALE: "31"}
 _WORDS = {
-    Verdict.FAIL: "failed",
-    Verdict.ERROR: "error",
-    Verdict.INCONCLUSIVE: "inconclusive",
-    Verdict.PASS: "passed",
+    "FAIL": "failed",
+    STALE: "stale",
+    "ERROR": "error",
+    "INCONCLUSIVE": "inconclusive",
+    KNOWN: "known deviations",
+    "PASS": "passed",
+    "SKIPPED": "skipped",
 }
 """What a summary calls them, in the order in which people want to read."""
 _NARROW, _WIDE = 60, 140
@@ -52,9 +55,10 @@ class Style:
             return cls(min(max(columns, _NARROW), _WIDE), colour, ascii_only=True)
         return cls(min(max(columns, _NARROW), _WIDE), colour)
 
-    def verdict(self, verdict: Verdict, width: int = 0) -> str:
-        """A verdict's name, padded to `width`, in its colour."""
-        return self._paint(verdict.name.ljust(width), _COLOURS[verdict])
+    def verdict(self, verdict: Verdict | str, width: int = 0) -> str:
+        """The name of a verdict, or a case's standing, padded to `width`, in its colour."""
+        standing = verdict.name if isinstance(verdict, Verdict) else verdict
+        return self._paint(standing.ljust(width), _COLOURS[standing])
 
     def strong(self, text: str) -> str:
         """A text that stands out."""
@@ -68,18 +72,18 @@ def progress_line(done: int, total: int, case: CaseResult, style: Style) -> str:
     """One line for a case that has just ended, such as `[ 3/27] PASS register-then-send  virtual 0.0 s  wall 0.8 s`."""
     count = f"[{done:>{len(str(total))}}/{total}]"
     times = f"virtual {case.virtual_ms / 1000:.1f} s  wall {case.wall_s:.1f} s"
-    return f"{count} {style.verdict(case.verdict)} {case.case}  {times}"
+    return f"{count} {style.verdict(case.standing)} {case.case}  {times}"
 
 
 def worst_first(cases: Iterable[CaseResult]) -> list[CaseResult]:
-    """In the order in which people want to read: FAIL, ERROR, INCONCLUSIVE, PASS, each as they were run."""
-    return sorted(cases, key=lambda case: list(_WORDS).index(case.verdict))
+    """In the order in which people want to read: what failed first, what was skipped last, each as they were run."""
+    return sorted(cases, key=lambda case: list(_WORDS).index(case.standing))
 
 
 def summary(report: Report) -> str:
     """`1 failed, 3 passed`."""
-    counts = Counter(case.verdict for case in report.cases)
-    return ", ".join(f"{counts[verdict]} {word}" for verdict, word in _WORDS.items() if counts[verdict]) or "no case"
+    counts = Counter(case.standing for case in report.cases)
+    return ", ".join(f"{counts[standing]} {word}" for standing, word in _WORDS.items() if counts[standing]) or "no case"
 
 
 def table(report: Report, style: Style) -> Iterator[str]:
@@ -92,10 +96,19 @@ def table(report: Report, style: Style) -> Iterator[str]:
     for case in cases:
         times = f"{seconds(case.virtual_ms):>10}  {case.wall_s:>7.1f}"
         shown = textwrap.shorten(" ".join(case.requirements), requirements, placeholder=_ellipsis(style))
-        yield f"{style.verdict(case.verdict, 12)}  {case.case:<{name}}  {times}  {shown}".rstrip()
+        yield f"{style.verdict(case.standing, 12)}  {case.case:<{name}}  {times}  {shown}".rstrip()
     virtual = seconds(sum(case.virtual_ms for case in cases))
     wall = f"{sum(case.wall_s for case in cases):.1f}"
-    yield f"{style.verdict(report.verdict, 12)}  {summary(report)}; {virtual} s virtual, {wall} s wall"
+    yield f"{style.verdict(report.verdict.name, 12)}  {summary(report)}; {virtual} s virtual, {wall} s wall"
+
+
+def asides(report: Report, style: Style) -> Iterator[str]:
+    """The lines about what did not fail the run but is no pass: known deviations, and why cases were skipped."""
+    for case in report.cases:
+        if case.standing == KNOWN:
+            yield from _wrapped(f"known: {case.case}, {case.expected}: {case.known}", style, "", "  ")
+    for reason, count in Counter(case.reason for case in report.cases if case.verdict is Verdict.SKIPPED).most_common():
+        yield from _wrapped(f"skipped: {count} case{'s' * (count > 1)}: {reason}", style, "", "  ")
 
 
 def details(
@@ -106,12 +119,16 @@ def details(
     `folder` is where trace and capture lie; without it their names are shown as the case has them. `frames` is how many
     the ladder has at most.
     """
-    yield f"{style.verdict(case.verdict)} {style.strong(case.case)}: {case.title}"
+    yield f"{style.verdict(case.standing)} {style.strong(case.case)}: {case.title}"
     if case.reason:
         yield from _wrapped(case.reason, style)
+    if case.known:
+        yield from _wrapped(f"known deviation ({case.expected}): {case.known}", style)
+    if case.standing == STALE:
+        yield from _wrapped("It passes now: take the entry out of the IUT's file, or narrow its pattern.", style)
     if case.divergence is not None:
         yield from _difference(case, case.divergence, known, style)
-    elif case.verdict is not Verdict.PASS and case.requirements:
+    elif case.verdict > Verdict.PASS and case.requirements:
         yield from _requirements(case.requirements, known, style)
     yield from _ladder_lines(case, style, frames)
     if case.evidence and case.verdict is not Verdict.PASS:

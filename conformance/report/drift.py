@@ -30,7 +30,7 @@ class Drift:
 def drift(baseline: Report, report: Report, selected: bool = False) -> list[Drift]:
     """The cases with another verdict, new cases that do not pass, and cases that were not run, by name.
 
-    A new case that passes is no drift. If only some cases were `selected`, the others are not missed.
+    A new case that passes or is skipped is no drift. If only some cases were `selected`, the others are not missed.
     """
     was, now = _by_name(baseline.cases), _by_name(report.cases)
     changes = []
@@ -40,7 +40,7 @@ def drift(baseline: Report, report: Report, selected: bool = False) -> list[Drif
             if before is not None and not selected:
                 changes.append(Drift(name, before.verdict, None, ""))
         elif before is None:
-            if after.verdict is not Verdict.PASS:
+            if after.verdict not in (Verdict.PASS, Verdict.SKIPPED):
                 changes.append(Drift(name, None, after.verdict, after.reason))
         elif before.verdict is not after.verdict:
             changes.append(Drift(name, before.verdict, after.verdict, after.reason))

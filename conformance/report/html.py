@@ -48,11 +48,11 @@ def render_page(report: Report, known: Mapping[str, Requirement]) -> str:
         lstrip_blocks=True,
     )
     ordered = worst_first(report.cases)
-    counts = Counter(case.verdict for case in ordered)
+    counts = Counter(case.standing for case in ordered)
     bar, x = [], 0
-    for verdict in dict.fromkeys(case.verdict for case in ordered):
-        bar.append({"verdict": verdict.name, "x": x, "width": counts[verdict]})
-        x += counts[verdict]
+    for standing in dict.fromkeys(case.standing for case in ordered):
+        bar.append({"verdict": standing, "x": x, "width": counts[standing]})
+        x += counts[standing]
     ledger = _ledger(report, known)
     return environment.get_template("page.html.j2").render(
         report=report,
@@ -97,8 +97,8 @@ def _case(case: CaseResult, known: Mapping[str, Requirement], *, is_open: bool, 
     shown = around(case.ladder, step, _FRAMES) if drawn or case.verdict is not Verdict.PASS else []
     return {
         "result": case,
-        "open": is_open and case.verdict is not Verdict.PASS,
-        "text": " ".join((case.case, case.title, case.verdict.name, case.reason, *case.requirements)).lower(),
+        "open": is_open and case.counted > Verdict.PASS,
+        "text": " ".join((case.case, case.title, case.standing, case.reason, case.known, *case.requirements)).lower(),
         "virtual": seconds(case.virtual_ms),
         "at": seconds(diff.time) if diff is not None else "",
         "deadline": deadline_text(diff.observed_deadline) if diff is not None else "",

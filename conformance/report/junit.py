@@ -1,7 +1,8 @@
 """JUnit XML, for the servers that collect test results.
 
 FAIL becomes a failure, ERROR and INCONCLUSIVE become errors: neither says anything about the IUT, and neither may look
-like a pass.
+like a pass. A case that was not run is skipped; so is one that shows a known deviation, with the comment as message,
+and one that does not show it any more is a failure.
 """
 
 # mypy: allow-untyped-calls
@@ -13,11 +14,11 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from junitparser import Error, Failure, JUnitXml, Properties, Property, TestCase, TestSuite
+from junitparser import Error, Failure, JUnitXml, Properties, Property, Skipped, TestCase, TestSuite
 
 from conformance.report.console import Style, details
 from conformance.report.requirements import Requirement
-from conformance.results import CaseResult, Report
+from conformance.results import KNOWN, STALE, CaseResult, Report
 from model.verdict import Verdict
 
 _NOT_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
@@ -51,7 +52,12 @@ def _test_case(case: CaseResult, known: Mapping[str, Requirement]) -> TestCase:
         properties.add_property(Property("requirement", _clean(requirement)))
     properties.add_property(Property("virtual_ms", str(case.virtual_ms)))
     test.append(properties)
-    if case.verdict is not Verdict.PASS:
+    if case.verdict is Verdict.SKIPPED or case.standing == KNOWN:
+        why = case.reason if case.verdict is Verdict.SKIPPED else f"known deviation ({case.expected}): {case.known}"
+        test.result = [Skipped(_clean(why), case.standing)]
+    elif case.standing == STALE:
+        test.result = [Failure(_clean(f"passes, but is a known deviation ({case.expected}): {case.known}"), STALE)]
+    elif case.verdict is not Verdict.PASS:
         kind = Failure if case.verdict is Verdict.FAIL else Error
         result = kind(_clean(case.reason or case.title), case.verdict.name)
         result.text = _clean("\n".join(details(case, known, Style())))

@@ -21,6 +21,8 @@ class Reaction:
     deadline: int | None
     chunks: tuple[tuple[Link, bytes], ...] = ()
     debug: tuple[str, ...] = ()
+    told: bool = True
+    """Whether `deadline` says anything: a device in real time cannot tell it."""
 
 
 @dataclass

@@ -22,14 +22,27 @@ IMAGE_ADDRESS = 0x3F000
 IMAGE_SIZE = 0x1000
 """Bytes of flash from there to its end."""
 
-_UARTS = (Link.CPU, Link.SSS, Link.RADIO)
-"""Link of each UART, by number."""
 _NEVER = 2**64 - 1
 _REPORT = struct.Struct("=QQQQ")
 _COMMAND = struct.Struct("=Q")
 _CHUNK = 65_536
 _TEXT_LIMIT = 65_536
 """Bytes kept of what QEMU itself writes, and of the log of guest errors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """A machine of QEMU's, and what a firmware for it expects where."""
+
+    machine: str = "lm3s6965evb"
+    image_address: int = IMAGE_ADDRESS
+    image_size: int = IMAGE_SIZE
+    """Bytes that there are for the image."""
+    uarts: tuple[Link, ...] = (Link.CPU, Link.SSS, Link.RADIO)
+    """Link of each UART, by number."""
+
+
+LM3S6965 = Board()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +71,13 @@ class Machine:
         busy_limit_ns: int,
         busy_is_idle_ns: int,
         options: Sequence[str] = (),
+        board: Board = LM3S6965,
     ) -> None:
         """Start QEMU; HarnessError without one. `image` goes through an anonymous file: its keys reach no disk.
 
         `options` are further arguments of QEMU's.
         """
+        self._board = board
         self.received: deque[tuple[Link, bytes]] = deque()
         """Bytes that left the firmware, in order within a link."""
         self.debug = bytearray()
@@ -114,15 +129,15 @@ class Machine:
 
     def _arguments(self, elf: Path, image: bytes, child: list[int]) -> list[str]:
         """QEMU's arguments; opens the UARTs, the debug channel and the log."""
-        argv = ["-M", "lm3s6965evb", "-nodefaults", "-display", "none", "-name", "scewl,debug-threads=on"]
+        argv = ["-M", self._board.machine, "-nodefaults", "-display", "none", "-name", "scewl,debug-threads=on"]
         argv += ["-kernel", str(elf)]
         if image:
             memory = os.memfd_create("scewl-image", os.MFD_CLOEXEC)
             child.append(memory)
             os.write(memory, image)
-            argv += ["-device", f"loader,file=/dev/fd/{memory},addr={IMAGE_ADDRESS:#x},force-raw=on"]
+            argv += ["-device", f"loader,file=/dev/fd/{memory},addr={self._board.image_address:#x},force-raw=on"]
         streams = []
-        for number, link in enumerate(_UARTS):
+        for number, link in enumerate(self._board.uarts):
             ours, theirs = self._pair(child)
             self._uarts[link] = ours
             self._watch(ours.fileno(), link)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import struct
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -32,11 +34,13 @@ class NativeTarget(Target):
     sanitizers' report as evidence, if the controller breaks, and ends it.
     """
 
-    def __init__(self, program: Path, *, wall_limit_s: float = 60.0) -> None:
+    def __init__(self, program: Path, *, arguments: Sequence[str] = (), wall_limit_s: float = 60.0) -> None:
         if not program.is_file():
             raise HarnessError(f"no {program}; build it with `make -C firmware host`")
+        if not os.access(program, os.X_OK):
+            raise HarnessError(f"{program} is no program: it may not be executed")
         self.name = "native"
-        self._program = program.resolve()
+        self._command = [str(program.absolute()), *arguments]
         self._wall_limit_s = wall_limit_s
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
@@ -54,9 +58,12 @@ class NativeTarget(Target):
         """Start from a provisioning image. Copies of before are gone."""
         self.close()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        self._process = subprocess.Popen(
-            [self._program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, bufsize=0
-        )
+        try:
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, bufsize=0
+            )
+        except OSError as error:
+            raise HarnessError(f"{self._command[0]} cannot be run: {error.strerror}") from error
         return self._ask(_BOOT, 0, len(image), image)
 
     def send(self, link: Link, data: bytes) -> Reaction:

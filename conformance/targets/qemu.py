@@ -13,7 +13,7 @@ from pathlib import Path
 
 from conformance.targets.base import HarnessError, IutFault, Reaction, Target
 from conformance.targets.elf import Elf
-from conformance.targets.machine import IMAGE_SIZE, Machine
+from conformance.targets.machine import LM3S6965, Board, Machine
 from conformance.targets.shim import build_shim
 from model.alphabet import Link
 
@@ -46,6 +46,7 @@ class QemuTarget(Target):
         busy_poll_ms: float | None = None,
         qemu: str = "qemu-system-arm",
         options: Sequence[str] = (),
+        board: Board = LM3S6965,
     ) -> None:
         self._elf = Elf(elf)
         if shutil.which(qemu) is None:
@@ -59,6 +60,7 @@ class QemuTarget(Target):
         self._busy_is_idle_ns = int((busy_poll_ms or 0) * _MS)
         self._qemu = qemu
         self._options = tuple(options)
+        self._board = board
         self._machine: Machine | None = None
         self._now_ns = 0
         self._lines: list[str] = []
@@ -72,14 +74,22 @@ class QemuTarget(Target):
 
     def boot(self, image: bytes) -> Reaction:
         """Start QEMU with the image at the end of flash and let the firmware settle; that moment is time 0."""
-        if len(image) > IMAGE_SIZE:
-            raise HarnessError(f"the provisioning image has {len(image)} bytes; flash has room for {IMAGE_SIZE}")
+        room = self._board.image_size
+        if len(image) > room:
+            raise HarnessError(f"the provisioning image has {len(image)} bytes; flash has room for {room}")
         self.close()
         shim = build_shim()
         self._now_ns, self.deadline_ns = 0, None
         self._lines = []
         self._machine = Machine(
-            self._elf.path, image, shim, self._qemu, self._busy_limit_ns, self._busy_is_idle_ns, self._options
+            self._elf.path,
+            image,
+            shim,
+            self._qemu,
+            self._busy_limit_ns,
+            self._busy_is_idle_ns,
+            self._options,
+            self._board,
         )
         return self._step(0, booting=True)
 

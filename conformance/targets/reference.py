@@ -9,6 +9,7 @@ from typing import TypeVar
 from conformance.targets.base import HarnessError, IutFault, Reaction, Target
 from model.alphabet import Link
 from reference.controller import Controller
+from reference.dialect import STANDARD, Dialect
 
 T = TypeVar("T")
 
@@ -16,13 +17,13 @@ T = TypeVar("T")
 class ReferenceTarget(Target):
     """One `reference.controller.Controller` in this process, with the firmware's lines on the debug channel.
 
-    `cn_pattern` makes provisioning CNs of ids (CRT-7). An exception out of the controller, or a timer that is due again
-    the moment it has fired, is an IutFault.
+    `dialect` is what the deployment has settled differently. An exception out of the controller, or a timer
+    that is due again the moment it has fired, is an IutFault.
     """
 
-    def __init__(self, *, cn_pattern: str = "{id}") -> None:
+    def __init__(self, *, dialect: Dialect = STANDARD) -> None:
         self.name = "reference"
-        self._cn_pattern = cn_pattern
+        self._dialect = dialect
         self._controller: Controller | None = None
         self._now = 0
         self._fatal_said = False
@@ -37,7 +38,7 @@ class ReferenceTarget(Target):
     def boot(self, image: bytes) -> Reaction:
         """Start from a provisioning image; a bad one shows as `scewl: fatal: NAME`."""
         self._now, self._fatal_said = 0, False
-        self._controller = self._guarded(lambda: Controller(image, cn_pattern=self._cn_pattern))
+        self._controller = self._guarded(lambda: Controller(image, dialect=self._dialect))
         controller = self._controller
         ready = () if controller.fatal else (f"scewl: ready: id={controller.sed_id}",)
         return self._reaction(ready)

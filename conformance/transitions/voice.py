@@ -22,7 +22,7 @@ from conformance.wire.secrets import SUITES, KeyLog
 from model.alphabet import BROADCAST, FAA_ID, MAX_MESSAGE, REGISTER, SSS_ID, Ca, Event, Link
 from model.state import Mode, State, Step
 from model.system.alone import HIGHER, LOWER, ME
-from reference.authority import Authority, key_der, load_key, new_key
+from reference.authority import Authority, PrivateKey, key_der, load_key, new_key
 from reference.deployment import VALID_FROM, VALID_TO, Deployment
 from reference.registration import Response
 
@@ -48,7 +48,7 @@ class Voice:
         self.keylog = KeyLog()
         key = new_key(derive(SEED, "runtime ca", size=32))
         self._runtime = Authority.create("runtime", "SCEWL runtime", key, VALID_FROM, VALID_TO)
-        self._shown: dict[tuple[int, int, int], tuple[bytes, ec.EllipticCurvePrivateKey]] = {}
+        self._shown: dict[tuple[int, int, int], tuple[bytes, PrivateKey]] = {}
         self._sets = {
             usable: Response(ME, REGISTER, self._runtime.certificate, self._certificate(ME, Ca.RUNTIME, ME)[0], key)
             for usable, key in ((1, self._key(ME)), (0, self._key(LOWER)))
@@ -214,7 +214,7 @@ class Voice:
     def _key(self, sed_id: int) -> bytes:
         return key_der(new_key(derive(SEED, "key", sed_id, size=32)))
 
-    def _certificate(self, peer: int, ca: int, cn: int) -> tuple[bytes, ec.EllipticCurvePrivateKey]:
+    def _certificate(self, peer: int, ca: int, cn: int) -> tuple[bytes, PrivateKey]:
         """A certificate in a name, and its key. The SSS's own is that of its authority (CRT-6)."""
         made = self._shown.get((peer, ca, cn))
         if made is None:
@@ -264,7 +264,8 @@ def _messages(transcript: bytearray) -> list[bytes]:
     return found
 
 
-def _sign(key: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:
+def _sign(key: PrivateKey, message: bytes) -> bytes:
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
     from cryptography.hazmat.primitives.hashes import SHA256
 
     signature = key.sign(message, ec.ECDSA(SHA256(), deterministic_signing=True))

@@ -1,6 +1,7 @@
 """Record protection as an onlooker with the key log sees it: TLS 1.2 PRF, key block, AES-GCM.
 
-RFC 5246, sections 5 and 6.3; RFC 5288 (AES-GCM); RFC 5289 (the two suites); RFC 6347, section 4.1.2.1.
+RFC 5246, sections 5 and 6.3; RFC 5288 (AES-GCM, and its suites with RSA); RFC 5289 (the two suites of DTL-2);
+RFC 6347, section 4.1.2.1.
 """
 
 from __future__ import annotations
@@ -46,6 +47,11 @@ SUITES: Final = {
     0xC02C: Suite(0xC02C, 32, "sha384"),
 }
 """TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 and _AES_256_GCM_SHA384 by number."""
+RSA_SUITES: Final = {
+    0x009C: Suite(0x009C, 16, "sha256"),
+    0x009D: Suite(0x009D, 32, "sha384"),
+}
+"""TLS_RSA_WITH_AES_128_GCM_SHA256 and _AES_256_GCM_SHA384 by number (RFC 5288): with RSA key exchange."""
 
 
 def prf(hash_name: str, secret: bytes, label: bytes, seed: bytes, size: int) -> bytes:
@@ -102,9 +108,10 @@ class KeyLog:
     def keys(self, client_random: bytes, server_random: bytes, suite: int) -> SessionKeys | None:
         """The keys of a session, None if its secret or its suite is unknown."""
         master = self.master(client_random)
-        if master is None or suite not in SUITES:
+        known = SUITES.get(suite) or RSA_SUITES.get(suite)
+        if master is None or known is None:
             return None
-        return SessionKeys.derive(SUITES[suite], master, client_random, server_random)
+        return SessionKeys.derive(known, master, client_random, server_random)
 
 
 @dataclass(frozen=True, slots=True)

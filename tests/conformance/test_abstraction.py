@@ -220,3 +220,26 @@ def test_no_bytes_break_it(pieces: list[tuple[Link, bool, bytes]]) -> None:
                 assert all(isinstance(e, Event) for e in abstraction.stimulus(link, bytes_))
             else:
                 assert all(isinstance(o, Output) for o in abstraction.observe([(link, bytes_)]))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "sed_id"),
+    [
+        ("{id}", "11", 11),
+        ("{id}", "11_PROVISION", 0),
+        ("{id}_PROVISION", "11_PROVISION", 11),
+        ("{id}_PROVISION", "11", 0),
+        ("{id}_PROVISION", "1234567890_PROVISION", 0),
+        ("{id}_PROVISION", "11xPROVISION", 0),
+        ("SED {id}", "SED 11", 11),
+        ("SED {id}", "xyz 11", 0),
+        ("{id}_PROVISION", "_PROVISION", 0),
+        ("1{id}1", "1", 1),  # the SSS's name is its id in any deployment (CRT-6)
+    ],
+)
+def test_the_id_in_a_provisioning_name(pattern: str, name: str, sed_id: int) -> None:
+    deployment = Deployment.create([10], seed=b"names")
+    authorities = Authorities({"PROVISIONING": deployment.authority.certificate})
+    identity = Identity(10, authorities, b"", cn_pattern=pattern)
+    certificate = deployment.issue(name, b"key").certificate
+    assert identity.peer_certificate((certificate,)) == (Ca.PROVISIONING, sed_id)

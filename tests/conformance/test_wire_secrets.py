@@ -84,7 +84,8 @@ def test_a_secret_of_another_length_is_refused(random: bytes, master: bytes) -> 
 def test_no_keys_without_a_secret_or_for_another_suite() -> None:
     log = KeyLog(LINE)
     assert log.keys(RANDOM, bytes(32), 0xC02C) is not None
-    assert log.keys(RANDOM, bytes(32), 0x009C) is None
+    assert log.keys(RANDOM, bytes(32), 0x009C) is not None
+    assert log.keys(RANDOM, bytes(32), 0x003D) is None
     assert log.keys(bytes(32), bytes(32), 0xC02C) is None
 
 

@@ -10,6 +10,7 @@ from model.alphabet import Link
 from reference.controller import Controller
 from reference.credentials import Credentials
 from reference.deployment import Deployment
+from reference.dialect import Dialect
 from reference.frame import Frame
 from reference.image import Image, ProvisioningError, parse_image
 
@@ -103,7 +104,7 @@ def test_cn_pattern_is_a_setting() -> None:
         parse_image(historic.image(3))
     world = World.of(deployment=historic)
     for i in (3, 4):
-        world.nodes[i] = Controller(historic.image(i), cn_pattern="{id}_PROVISION")
+        world.nodes[i] = Controller(historic.image(i), dialect=Dialect(cn_pattern="{id}_PROVISION"))
     world.cpu(3, 4, b"message")
     assert world.messages(4) == [(3, b"message")]
     assert world.request(3, 0) == 0

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from conformance.cli import main
+from conformance.iut import Iut
 from conformance.purpose import Purpose
 from conformance.results import CaseResult, LadderFrame, Report
 from model.verdict import Verdict
@@ -48,6 +49,7 @@ class Campaign:
         jobs: int,
         progress: Callable[[int, int, CaseResult], None],
         suite: Path | None = None,
+        iut: Iut | None = None,
     ) -> Report:
         assert out.is_dir() and suite is None
         self.asked.append({"target": target, "firmware": firmware, "profile": profile, "seed": seed, "jobs": jobs})
@@ -59,8 +61,10 @@ class Campaign:
             progress(len(cases), len(purposes), cases[-1])
         return Report("", target, profile, seed, cases=cases)
 
-    def replay(self, trace: Path, *, target: str | None, firmware: Path | None, out: Path) -> CaseResult:
-        assert out.is_dir()
+    def replay(
+        self, trace: Path, *, target: str | None, firmware: Path | None, out: Path, iut: Iut | None = None
+    ) -> CaseResult:
+        assert out.is_dir() and iut is None
         self.asked.append({"trace": trace, "target": target, "firmware": firmware})
         if self.error is not None:
             raise self.error

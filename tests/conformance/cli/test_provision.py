@@ -8,6 +8,7 @@ import pytest
 
 from conformance.cli.provision import parse_ids
 from conformance.cli.shared import UsageError
+from reference.dialect import Dialect
 from reference.image import parse_image
 
 
@@ -29,19 +30,20 @@ def test_images_are_made_for_their_owner_alone(folder: Path) -> None:
     assert {mode(path) for path in images} == {0o600} and mode(folder / "images") == mode(folder) == 0o700
 
 
-def test_suite_and_names(scewl, tmp_path: Path) -> None:
-    options = ("--suite", "aes128", "--cn-pattern", "{id}_PROVISION", "--json")
+@pytest.mark.parametrize(("suite", "number"), [("aes128", 0xC02B), ("rsa-aes256", 0x009D)])
+def test_suite_and_names(scewl, tmp_path: Path, suite: str, number: int) -> None:
+    options = ("--suite", suite, "--cn-pattern", "{id}_PROVISION", "--json")
     ended = scewl("provision", tmp_path / "d", "--ids", "10", *options)
     assert json.loads(ended.out) == {
         "folder": str(tmp_path / "d"),
-        "suite": "aes128",
+        "suite": suite,
         "cn_pattern": "{id}_PROVISION",
         "seds": [10],
         "removed": [],
         "images": [str(tmp_path / "d" / "images" / "10.bin")],
     }
     image = (tmp_path / "d" / "images" / "10.bin").read_bytes()
-    assert parse_image(image, "{id}_PROVISION").suite == 0xC02B
+    assert parse_image(image, Dialect(number, "{id}_PROVISION")).suite == number
 
 
 def test_an_image_again_is_the_same_and_a_fresh_seed_alone_differs(scewl, folder: Path, tmp_path: Path) -> None:
