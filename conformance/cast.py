@@ -16,6 +16,7 @@ from conformance.lab import Node
 from conformance.peer.node import PeerSed, PeerSss, Registrar, sed_identity, sss_identity
 from conformance.peer.script import parse
 from conformance.purpose import Peer, Purpose
+from conformance.voice import Voice
 from conformance.wire.certificates import Authorities
 from conformance.wire.frames import Frame, FrameReader
 from model.alphabet import DEREGISTER, LOWEST_SED_ID, REGISTER, SSS_ID, Link
@@ -53,7 +54,9 @@ class Cast:
         self._purpose = purpose
         self._seed = f"{seed}/{purpose.id}".encode()
         ids = [purpose.iut, *(p.id for p in purpose.peers)]
-        self.deployment = Deployment.create(ids, seed=self._seed)
+        self.voice = Voice(self._seed) if purpose.voice else None
+        """Who says everything, if nobody plays."""
+        self.deployment = self.voice.deployment if self.voice else Deployment.create(ids, seed=self._seed)
         for removed in purpose.removed:
             self.deployment.remove(removed)
         self.response = purpose.response
@@ -68,6 +71,8 @@ class Cast:
 
     def authorities(self) -> dict[str, bytes]:
         """The two CA certificates by label, DER."""
+        if self.voice:
+            return self.voice.authorities()
         runtime = self.sss if self._purpose.sss is None else self._registrar
         return {"PROVISIONING": self.deployment.authority.certificate, "RUNTIME": runtime.runtime_ca}
 
@@ -79,6 +84,8 @@ class Cast:
 
     def nodes(self) -> dict[int, Node]:
         """The players by id."""
+        if self.voice:
+            return {}
         sss = self.sss if self._purpose.sss is None else self.scripted_sss(self._purpose.sss)
         return {**{peer.id: self._player(peer) for peer in self._purpose.peers}, SSS_ID: sss}
 

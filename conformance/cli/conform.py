@@ -22,7 +22,7 @@ from conformance.cli.shared import (
     complain,
     nearest,
 )
-from conformance.purpose import BadPurpose
+from conformance.purpose import BadPurpose, Purpose
 from conformance.report.console import Style, details, progress_line, table
 from conformance.report.drift import drift
 from conformance.report.requirements import load_requirements, load_standards
@@ -163,6 +163,8 @@ def run(args: argparse.Namespace) -> int:
     report.command = _command(args, target, seed)
     page = write_report(report, args.out)
     _print(report, args.out, as_json=args.json)
+    for line in _covered(purposes, args.out):
+        print(line, file=sys.stderr if args.json else sys.stdout)
     print(f"report: {page}", file=sys.stderr if args.json else sys.stdout)
     if interrupted:
         complain(f"interrupted after {len(finished)} of {len(purposes)} cases; the report has those")
@@ -170,6 +172,18 @@ def run(args: argparse.Namespace) -> int:
     if baseline is not None:
         return _compare(baseline, report, args)
     return report.verdict.exit_code
+
+
+def _covered(purposes: Sequence[Purpose], out: Path) -> list[str]:
+    """What the run has taken of the observable controller machine, if it is about that; also into coverage.json."""
+    if not any(purpose.voice for purpose in purposes):
+        return []
+    from conformance.generation import coverage
+
+    found = coverage.account(purposes, out)
+    if found["transitions"]["taken"]:
+        (out / "coverage.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    return coverage.lines(found)
 
 
 def _baseline(path: Path) -> Report:

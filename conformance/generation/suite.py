@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from conformance.campaign import Progress, run_campaign, trace_header
-from conformance.generation import faults
+from conformance.generation import coverage, covers, faults, wmethod
 from conformance.generation.interleavings import interleavings
 from conformance.generation.scenarios import SCENARIOS, Scenario
 from conformance.generation.sizes import sizes
@@ -33,6 +33,9 @@ COVERS: Final[dict[str, tuple[str, Callable[[], Iterator[Purpose]]]]] = {
     "boundaries": ("every transmission 1 ms before, at and 1 ms after the first timeout", _each(faults.boundaries)),
     "interleavings": ("something else happens while each transmission is under way", _each(interleavings)),
     "sizes": ("messages of every size at which something changes", sizes),
+    "transitions": ("walks that take every transition of the observable controller machine", covers.transitions),
+    "pairs": ("walks that take every pair of consecutive transitions between its places", covers.pairs),
+    "w": ("the W-method, k = 0: after each transition, what identifies the state it leads to", wmethod.w),
 }
 """What a suite can cover: in words, and the purposes that do."""
 
@@ -52,12 +55,12 @@ def purposes(covers: Iterable[str]) -> list[Purpose]:
     return list({purpose.id: purpose for purpose in made}.values())
 
 
-def generate(covers: Sequence[str], *, seed: int, out: Path, jobs: int, progress: Progress) -> dict[str, Any]:
+def generate(names: Sequence[str], *, seed: int, out: Path, jobs: int, progress: Progress) -> dict[str, Any]:
     """Write a suite into `out`, which exists; return its index.
 
     Raises HarnessError if a case is not PASS on the reference: then the fault is ours, and a suite of it worth nothing.
     """
-    made = purposes(covers)
+    made = purposes(names)
     report = run_campaign(
         made,
         target="reference",
@@ -80,7 +83,7 @@ def generate(covers: Sequence[str], *, seed: int, out: Path, jobs: int, progress
     rules = [rule.id for rule in RULES]
     index = {
         "suite": VERSION,
-        "covers": list(covers),
+        "covers": list(names),
         "seed": seed,
         "cases": [
             {
@@ -96,10 +99,18 @@ def generate(covers: Sequence[str], *, seed: int, out: Path, jobs: int, progress
         "coverage": {
             "rules": {rule: taken[rule] for rule in rules if taken[rule]},
             "rules_not_taken": [rule for rule in rules if not taken[rule]],
+            **_machine(made, out),
         },
     }
     (out / INDEX).write_text(json.dumps(index, indent=1) + "\n", "utf-8")
     return index
+
+
+def _machine(made: Sequence[Purpose], out: Path) -> dict[str, Any]:
+    """What the cases take of the observable controller machine, if any is about it."""
+    if not any(purpose.voice for purpose in made):
+        return {}
+    return {"machine": coverage.account(made, out), "cannot": coverage.cannot(), "reasons": coverage.reasons()}
 
 
 def load(folder: Path) -> Suite:
