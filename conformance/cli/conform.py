@@ -40,6 +40,8 @@ examples:
   scewl conform --target reference
   scewl conform 'glare-*' SES-8 --firmware my.elf -j 2
   scewl conform register-then-send --target reference --seed 7 --json
+  scewl conform --suite quick -j 2                           what make conform runs
+  scewl conform --suite full -j 2 'w-*'                      a part of all that there is
   scewl conform --suite reports/out/suite -j 2
   scewl conform --firmware my.elf --baseline known.json      known.json: the report.json of a run before
 
@@ -79,7 +81,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add_target_options(parser, "qemu")
     parser.add_argument("--profile", choices=("hardened", "historic"), default="hardened", help="default: hardened")
     parser.add_argument(
-        "--suite", type=Path, metavar="DIR", help="run the cases that `scewl generate` left there, not our own purposes"
+        "--suite",
+        metavar="SUITE",
+        help="`quick`: all purposes and some generated cases, under a minute; `full`: all that there is; or the folder "
+        "in which `scewl generate` left one (default: the purposes)",
     )
     parser.add_argument(
         "--seed", type=int, metavar="N", help="the randomness of the harness (default: the suite's; without one 0)"
@@ -110,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"-j {args.jobs}: at least one case at a time")
     if args.seed is not None and args.seed < 0:
         raise UsageError(f"--seed {args.seed}: a seed is 0 or more")
-    if args.suite is not None and args.out.resolve() == args.suite.resolve():
+    if args.suite is not None and args.out.resolve() == Path(args.suite).resolve():
         raise UsageError(f"--out {args.out} is the suite, and its traces would be replaced: name another folder")
     check_firmware(args.target, args.firmware)
     baseline = None if args.baseline is None else _baseline(args.baseline)
@@ -119,10 +124,8 @@ def run(args: argparse.Namespace) -> int:
         if args.suite is None:
             purposes = select(load_purposes(), args.purposes)
         else:
-            from conformance.generation import suite as generated
-
-            suite = generated.load(args.suite)
-            purposes, seed = select(suite.purposes, args.purposes), suite.seed if args.seed is None else seed
+            every, own = load_suite(args.suite)
+            purposes, seed = select(every, args.purposes), own if args.seed is None else seed
     except BadPurpose as error:
         raise HarnessError(str(error)) from error
     if not purposes:
@@ -152,7 +155,7 @@ def run(args: argparse.Namespace) -> int:
             out=args.out,
             jobs=args.jobs,
             progress=progress,
-            suite=args.suite,
+            suite=None if args.suite is None else Path(args.suite),
         )
     except KeyboardInterrupt:
         interrupted = True
@@ -172,6 +175,17 @@ def run(args: argparse.Namespace) -> int:
     if baseline is not None:
         return _compare(baseline, report, args)
     return report.verdict.exit_code
+
+
+def load_suite(name: str) -> tuple[list[Purpose], int]:
+    """The purposes of a suite, by its name or its folder, and its seed. Raises HarnessError."""
+    from conformance.generation.named import NAMED, named
+    from conformance.generation.suite import load
+
+    if name not in NAMED:
+        suite = load(Path(name))
+        return suite.purposes, suite.seed
+    return named(name, lambda text: print(text, file=sys.stderr, flush=True)), 0
 
 
 def _covered(purposes: Sequence[Purpose], out: Path) -> list[str]:

@@ -18,6 +18,7 @@ _EPILOG = """What a suite can cover:
   interleavings  something else happens while each transmission is under way
   sizes          messages of every size at which something changes
   transitions    walks that take every transition of the observable controller machine
+  places         walks that take every transition between places of that machine, a part of the former
   pairs          walks that take every pair of consecutive transitions between its places
   w              the W-method (k = 0) on it: after each transition, what identifies the state that it leads to
 docs/generation.md says what each of these guarantees.

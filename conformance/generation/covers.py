@@ -29,6 +29,11 @@ def transitions() -> Iterator[Purpose]:
     yield from _purposes("transitions", Tours(machine(), lambda _, b: b.number).walks())
 
 
+def places() -> Iterator[Purpose]:
+    """Walks that take every transition between places at least once: a part of the others, for every day."""
+    yield from _purposes("places", Tours(machine(), lambda _, b: between(b)).walks())
+
+
 def pairs() -> Iterator[Purpose]:
     """Walks that take every pair of consecutive transitions between places."""
     yield from _purposes("pairs", Tours(machine(), pair).walks())

@@ -34,6 +34,7 @@ COVERS: Final[dict[str, tuple[str, Callable[[], Iterator[Purpose]]]]] = {
     "interleavings": ("something else happens while each transmission is under way", _each(interleavings)),
     "sizes": ("messages of every size at which something changes", sizes),
     "transitions": ("walks that take every transition of the observable controller machine", covers.transitions),
+    "places": ("walks that take every transition between places of that machine", covers.places),
     "pairs": ("walks that take every pair of consecutive transitions between its places", covers.pairs),
     "w": ("the W-method, k = 0: after each transition, what identifies the state it leads to", wmethod.w),
 }
