@@ -9,7 +9,7 @@ import shlex
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from conformance.capture import write_capture
 from conformance.case import TRACE_VERSION, Outcome, run_case, unstarted
 from conformance.purpose import BadPurpose, Purpose, load_purposes, parse
 from conformance.results import CaseResult, Report
+from conformance.shrink import shrink
 from conformance.targets.base import HarnessError, Target
 from conformance.targets.native import NativeTarget
 from conformance.targets.qemu import QemuTarget
@@ -71,6 +72,10 @@ class Job:
             )
             outcome = Outcome(unstarted(self.purpose, self.profile, fault), "")
         return self._keep(outcome)
+
+    def look(self) -> CaseResult:
+        """Run it and leave nothing behind."""
+        return run_case(self.purpose, self.make_target, profile=self.profile, seed=self.seed).result
 
     def _keep(self, outcome: Outcome) -> CaseResult:
         result = outcome.result
@@ -170,10 +175,18 @@ def _firmware(path: Path) -> dict[str, Any]:
     return {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
-def replay(trace: Path, *, target: str | None, firmware: Path | None, out: Path) -> CaseResult:
+def replay(
+    trace: Path,
+    *,
+    target: str | None,
+    firmware: Path | None,
+    out: Path,
+    shorter: Callable[[int, int], None] | None = None,
+) -> CaseResult:
     """Run the purpose of a recorded trace again, with its seed and profile, and write the new trace into `out`.
 
-    Without `target` the trace's own is taken. Raises HarnessError if the file is no trace of this version.
+    Without `target` the trace's own is taken. With `shorter`, a case that fails is made shorter first, and `shorter`
+    told the number of runs and of steps left. Raises HarnessError if the file is no trace of this version.
     """
     header = trace_header(trace)
     try:
@@ -187,6 +200,8 @@ def replay(trace: Path, *, target: str | None, firmware: Path | None, out: Path)
         or not isinstance(job.seed, int)
     ):
         raise HarnessError(f"{trace}: its first line names an unknown target or profile")
+    if shorter is not None:
+        job = replace(job, purpose=shrink(purpose, lambda less: replace(job, purpose=less).look(), shorter))
     return job.run()
 
 

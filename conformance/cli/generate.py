@@ -21,6 +21,7 @@ _EPILOG = """What a suite can cover:
   places         walks that take every transition between places of that machine, a part of the former
   pairs          walks that take every pair of consecutive transitions between its places
   w              the W-method (k = 0) on it: after each transition, what identifies the state that it leads to
+  walks          random walks over honest and hostile steps, as --seed has them
 docs/generation.md says what each of these guarantees.
 
 examples:
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         complain("nothing to cover", f"--cover takes {', '.join(COVERS)}")
         return EXIT_NOTHING
     if args.list:
-        made = purposes(covers)
+        made = purposes(covers, args.seed)
         if args.json:
             rows = [{"id": p.id, "title": p.title, "requirements": list(p.requirements)} for p in made]
             print(json.dumps(rows, indent=1))

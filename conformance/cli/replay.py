@@ -17,6 +17,7 @@ _FRAMES = 60
 _EPILOG = """examples:
   scewl replay reports/out/conform/register-then-send.jsonl
   scewl replay counterexample.jsonl --firmware my.elf
+  scewl replay walk-007.jsonl --firmware my.elf --shrink     with as few steps as fail the same way
 
 exit codes: 0 pass, 1 fail, 2 usage, 3 error or inconclusive"""
 
@@ -40,6 +41,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="DIR",
         help="where the new trace and capture go (default: %(default)s)",
     )
+    parser.add_argument(
+        "--shrink", action="store_true", help="if it fails, leave out steps while it fails the same way"
+    )
     parser.set_defaults(run=run)
 
 
@@ -52,7 +56,12 @@ def run(args: argparse.Namespace) -> int:
     check_firmware(args.target, args.firmware)
     args.out.mkdir(parents=True, exist_ok=True)
     target = args.target or ("qemu" if args.firmware else None)
-    case = replay(args.trace, target=target, firmware=args.firmware, out=args.out)
+
+    def shorter(runs: int, steps: int) -> None:
+        print(f"{runs} runs: {steps} steps still fail", file=sys.stderr, flush=True)
+
+    told = shorter if args.shrink else None
+    case = replay(args.trace, target=target, firmware=args.firmware, out=args.out, shorter=told)
     if args.json:
         print(json.dumps(asdict(case) | {"verdict": case.verdict.name}, indent=1, sort_keys=True))
     else:
