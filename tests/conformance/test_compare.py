@@ -10,7 +10,7 @@ import pytest
 from conformance.case import run_case
 from conformance.cli import main
 from conformance.compare import Comparison, compare, exit_code, lines
-from conformance.purpose import FOLDER, load
+from conformance.purpose import FOLDER, load, parse
 from conformance.results import CaseResult
 from conformance.targets.reference import ReferenceTarget
 from model.verdict import Verdict
@@ -100,15 +100,17 @@ class TestCommand:
     """Against our firmware in QEMU."""
 
     def test_a_choice_that_the_rules_leave_shows(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        """Our two controllers differ in one: the reference ends a handshake in which a forged message comes."""
-        call = ["compare", "verify-request-to-server", "lost-flight-2", "--out", str(tmp_path)]
-        assert main(call) == 1
+        """Our two controllers differ in one: the reference ends a handshake where a ChangeCipherSpec is no 1."""
+        steps = [{"do": "send", "to": 5, "size": 16}, {"do": "say", "what": "forged", "variant": 5}]
+        asked = parse("odd", {"title": "", "requirements": ["DTL-7"], "iut": 4, "voice": True, "steps": steps})
+        (tmp_path / "odd.jsonl").write_text(run_case(asked, ReferenceTarget, profile="hardened", seed=0).trace)
+        assert main(["compare", str(tmp_path / "odd.jsonl"), "--out", str(tmp_path)]) == 1
         told = capsys.readouterr().out
-        assert "verify-request-to-server: reference and qemu differ from step 4 on" in told
+        assert "odd: reference and qemu differ from step 2 on" in told
         assert "model:      allows both" in told
-        assert "2 cases on reference and qemu: 1 differ" in told
-        found = json.loads((tmp_path / "compare.json").read_text())
-        assert [c["same"] for c in found] == [True, False]
+        assert "1 cases on reference and qemu: 1 differ" in told
+        (found,) = json.loads((tmp_path / "compare.json").read_text())
+        assert not found["same"] and found["verdicts"] == ["PASS", "PASS"]
 
     def test_a_trace_is_run_on_both(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         side(tmp_path / "trace.jsonl")

@@ -118,7 +118,7 @@ class TestCoverage:
         trace.write_text(outcome.trace)
         found = coverage.account([walk], tmp_path)
         assert (found["transitions"]["taken"], found["pairs"]["taken"], found["cases_cut_by_choice"]) == (5, 4, 0)
-        assert coverage.lines(found)[0].startswith("5 of 6,692 transitions")
+        assert coverage.lines(found)[0].startswith("5 of 6,808 transitions")
         *lines, last = outcome.trace.splitlines()
         for footer, taken, cut in (({"left_out": 8}, 4, 1), ({"verdict": "FAIL"}, 0, 0)):
             trace.write_text("\n".join([*lines, json.dumps(json.loads(last) | footer)]))

@@ -60,7 +60,7 @@ def test_full_is_everything_and_quick_what_the_page_says() -> None:
 def test_a_part_of_it_runs_and_the_coverage_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call = ["conform", "--suite", "quick", "--target", "reference", "places-1", "register", "--out", str(tmp_path)]
     assert main(call) == 0
-    assert "of 6,692 transitions of the observable controller machine" in capsys.readouterr().out
+    assert "of 6,808 transitions of the observable controller machine" in capsys.readouterr().out
     report = json.loads((tmp_path / "report.json").read_text())
     assert [case["case"] for case in report["cases"]] == ["register", "places-1"]
     assert "--suite quick" in report["cases"][0]["reproduce"]
