@@ -23,7 +23,7 @@ TOX_ENV = UV_NO_INDEX=1 UV_FIND_LINKS="$$PWD/$(BUILD)/wheels" UV_CACHE_DIR="$$PW
           UV_PYTHON_DOWNLOADS=never UV_OFFLINE=1
 
 help:
-	@echo "make conform         run the conformance suite against our firmware in QEMU; report: reports/out/"
+	@echo "make conform         run the quick suite against our firmware in QEMU; report: reports/out/; all: ARGS='--suite full'"
 	@echo "make conform-host    the same suite against the same C on this machine, under ASan and UBSan (host: only build it)"
 	@echo "make transitions     every transition of the model's controller, on that build; report: reports/transitions.md"
 	@echo "make check           check the model: every state, every property; report: reports/out/check/"
@@ -72,7 +72,7 @@ firmware-report: firmware
 	@.venv/bin/python benchmarks/firmware.py
 
 conform: firmware
-	@.venv/bin/scewl conform --firmware $(BUILD)/firmware/controller.elf -j "$$(nproc)" $(ARGS)
+	@.venv/bin/scewl conform --suite quick --firmware $(BUILD)/firmware/controller.elf -j "$$(nproc)" $(ARGS)
 
 host: setup
 	@firmware/fetch-mbedtls.sh $(BUILD)/mbedtls

@@ -9,7 +9,7 @@ import shlex
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from conformance.iut.target import firmware as firmware_of
 from conformance.iut.target import given_deployment, make_target
 from conformance.purpose import BadPurpose, Purpose, load_purposes, parse
 from conformance.results import CaseResult, Report
+from conformance.shrink import shrink
 from conformance.targets.base import HarnessError, Target
 from conformance.targets.native import NativeTarget
 from conformance.targets.qemu import QemuTarget
@@ -94,6 +95,10 @@ class Job:
         if entry is not None and result.verdict is not Verdict.SKIPPED:
             result.expected, result.known = entry.verdict.name, entry.comment
         return result
+
+    def look(self) -> CaseResult:
+        """Run it and leave nothing behind."""
+        return run_case(self.purpose, self.make_target, profile=self.profile, seed=self.seed, iut=self.iut).result
 
     def _keep(self, outcome: Outcome) -> CaseResult:
         result = self._known(outcome.result)
@@ -208,10 +213,19 @@ def _described(iut: Iut | None) -> dict[str, Any]:
     return told | (_firmware(path) if path is not None else {})
 
 
-def replay(trace: Path, *, target: str | None, firmware: Path | None, out: Path, iut: Iut | None = None) -> CaseResult:
+def replay(
+    trace: Path,
+    *,
+    target: str | None,
+    firmware: Path | None,
+    out: Path,
+    iut: Iut | None = None,
+    shorter: Callable[[int, int], None] | None = None,
+) -> CaseResult:
     """Run the purpose of a recorded trace again, with its seed and profile, and write the new trace into `out`.
 
-    Without `target` the trace's own is taken. Raises HarnessError if the file is no trace of this version.
+    Without `target` the trace's own is taken. With `shorter`, a case that fails is made shorter first, and `shorter`
+    told the number of runs and of steps left. Raises HarnessError if the file is no trace of this version.
     """
     header = trace_header(trace)
     try:
@@ -227,6 +241,8 @@ def replay(trace: Path, *, target: str | None, firmware: Path | None, out: Path,
         or not isinstance(job.seed, int)
     ):
         raise HarnessError(f"{trace}: its first line names an unknown target or profile")
+    if shorter is not None:
+        job = replace(job, purpose=shrink(purpose, lambda less: replace(job, purpose=less).look(), shorter))
     return job.run()
 
 

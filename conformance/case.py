@@ -20,6 +20,7 @@ from conformance.lab import Lab, Sighting
 from conformance.purpose import Purpose
 from conformance.results import CaseResult, Divergence
 from conformance.sessions.track import Tracker
+from conformance.speaker import CannotSay, Speaker
 from conformance.targets.base import HarnessError, IutFault, Target
 from conformance.targets.streams.lab import RealTimeLab
 from conformance.targets.streams.target import RealTime
@@ -35,6 +36,13 @@ IDLE_LIMIT = 1_200_000
 """Virtual milliseconds within which every device must have come to rest."""
 SESSION_SIZE = 16
 """Bytes of the message that shows an IUT to be alive."""
+
+
+@dataclass
+class ChoseOtherwise(Exception):
+    """The IUT took another way than the purpose goes on from, and the rules leave it the choice."""
+
+    rule: str
 
 
 @dataclass
@@ -86,6 +94,12 @@ class Case:
         self._met: list[tuple[int, int, bytes]] = []
         """Those of them that were expected, and have come."""
         self._deviation = Deviation(purpose, self.lab, self._keylog, self.cast.authorities())
+        self._left_out: int | None = None
+        """The first step that was left out, since the IUT chose otherwise; counted from 0."""
+        voice = self.cast.voice
+        self._speaker = None if voice is None else Speaker(voice, self.judge)
+        if voice is not None:
+            voice.keylog, voice.secrets = self._keylog, self.lab.secrets
 
     # --- the whole run
 
@@ -134,9 +148,14 @@ class Case:
                 do = getattr(self, f"_do_{step.kind.replace('-', '_')}")
                 do(**{_parameter(k): v for k, v in step.arguments.items()})
                 self.lab.settle()
+            except ChoseOtherwise:
+                self._left_out = number + 1
+                break
             except Unreached as error:
                 raise Unreached(f"Step {number + 1} ({step}): {error.reason}") from None
         self._do_wait(until="idle")
+        if self.purpose.voice:
+            return  # the judge has seen what the CPU got, and nobody else has a CPU
         missing = self._deviation.missing_evidence(len(self.judge.steps) - 1)
         if missing:
             raise Unreached(missing)
@@ -237,6 +256,24 @@ class Case:
     def _do_half_frame(self) -> None:
         self.cast.sss.stall(self.lab.now)
 
+    # --- steps: the voice
+
+    def _do_say(self, what: str, as_: int = 0, variant: int = 0, takes: str = "", choice: bool = False) -> None:
+        """Say something of the model's alphabet, and see that the IUT's step was taken by this rule."""
+        assert self._speaker is not None
+        before = len(self.judge.steps)
+        try:
+            for link, data in self._speaker.stimuli(what, as_, variant):
+                self.lab.inject(link, data)
+                self.lab.settle()
+        except CannotSay as error:
+            raise Unreached(str(error)) from None
+        taken = {rule for step in self.judge.steps[before:] for rule in step["rules"]}
+        if takes and takes not in taken:
+            if choice:
+                raise ChoseOtherwise(takes)
+            raise Unreached(f"it was not taken by {takes} but by {', '.join(sorted(taken)) or 'no rule'}.")
+
     # --- steps: what else goes wrong
 
     def _do_boot(self, by: int = 0) -> None:
@@ -259,12 +296,12 @@ class Case:
     def _do_wait(self, ms: int = 0, until: str = "") -> None:
         if ms:
             self.lab.run(self.lab.now + ms)
-        elif until == "deadline":
+        elif until in ("deadline", "before-deadline"):
             self.lab.settle()
             deadline = self.lab.next_deadline()
             if deadline is None:
                 raise Unreached("no timer of the IUT is armed.")
-            self.lab.run(deadline)
+            self.lab.run(max(deadline - (until == "before-deadline"), self.lab.now))
         else:
             self.lab.run(self.lab.now + IDLE_LIMIT, stop=self.lab.idle)
             if not self.lab.idle():
@@ -372,6 +409,8 @@ class Case:
             "purpose": self.purpose.document(),
         }
         footer: dict[str, Any] = {"verdict": verdict.name, "reason": reason, "virtual_ms": self.lab.now}
+        if self._left_out is not None:
+            footer["left_out"] = self._left_out
         if divergence is not None:
             footer["divergence"] = asdict(divergence)
         lines = [header, *self.judge.steps, footer]

@@ -16,6 +16,7 @@ from conformance.lab import Node
 from conformance.peer.node import PeerSed, PeerSss, Registrar, sed_identity, sss_identity
 from conformance.peer.script import parse
 from conformance.purpose import Peer, Purpose
+from conformance.voice import Voice
 from conformance.wire.certificates import Authorities
 from conformance.wire.frames import Frame, FrameReader
 from model.alphabet import DEREGISTER, LOWEST_SED_ID, REGISTER, SSS_ID, Link
@@ -65,8 +66,12 @@ class Cast:
         self._seed = f"{seed}/{purpose.id}".encode()
         ids = [purpose.iut, *(p.id for p in purpose.peers)]
         self._given = deployment is not None
+        self.voice = Voice(self._seed) if purpose.voice else None
+        """Who says everything, if nobody plays."""
         if deployment is not None:
             self.deployment = replace(deployment, removed=set())
+        elif self.voice is not None:
+            self.deployment = self.voice.deployment
         else:
             self.deployment = self._create(ids, self._seed)
         for removed in purpose.removed:
@@ -83,6 +88,8 @@ class Cast:
 
     def authorities(self) -> dict[str, bytes]:
         """The two CA certificates by label, DER."""
+        if self.voice:
+            return self.voice.authorities()
         runtime = self.sss if self._purpose.sss is None else self._registrar
         return {"PROVISIONING": self.deployment.authority.certificate, "RUNTIME": runtime.runtime_ca}
 
@@ -101,6 +108,8 @@ class Cast:
 
     def nodes(self) -> dict[int, Node]:
         """The players by id."""
+        if self.voice:
+            return {}
         sss = self.sss if self._purpose.sss is None else self.scripted_sss(self._purpose.sss)
         return {**{peer.id: self._player(peer) for peer in self._purpose.peers}, SSS_ID: sss}
 

@@ -18,8 +18,11 @@ from typing import Any, Final
 from conformance.evidence import FACTS
 from conformance.peer import script
 from conformance.report.requirements import load_requirements, load_standards
+from conformance.sayings import FORGERIES, HELLOS, SAYINGS
 from conformance.wire.records import AlertCode
 from model.alphabet import HIGHEST_ID, LOWEST_SED_ID, SSS_ID
+from model.rules import RULES
+from model.system.alone import HIGHER, LOWER, ME
 
 FOLDER: Final = Path(__file__).parent / "purposes"
 
@@ -45,6 +48,7 @@ STEPS: Final[dict[str, dict[str, type]]] = {
     "spoof": {"flight": int, "as": int},
     "replay": {"of": int},
     "half-frame": {},
+    "say": {"what": str, "as": int, "variant": int, "takes": str, "choice": bool},
     # what else goes wrong
     "boot": {"by": int},
     "restart": {},
@@ -64,6 +68,7 @@ REQUIRED: Final[dict[str, tuple[str, ...]]] = {
     "silence": ("who",),
     "restore": ("who",),
     "inject": ("link",),
+    "say": ("what",),
     "spoof": ("flight", "as"),
     "replay": ("of",),
     "respond": ("response",),
@@ -91,7 +96,9 @@ RESPONSES: Final = (
 CHOICES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("faa", "to"): ("radio", "cpu"),
     ("inject", "link"): ("radio", "sss", "cpu"),
-    ("wait", "until"): ("idle", "deadline"),
+    ("wait", "until"): ("idle", "deadline", "before-deadline"),
+    ("say", "what"): (*HELLOS, *SAYINGS),
+    ("say", "takes"): tuple(rule.id for rule in RULES),
     ("respond", "response"): RESPONSES,
     ("expect", "what"): ("message", "answer", "nothing", "rest", "reaction", "session"),
     **{(kind, "record"): ("data", "close", "alert") for kind in ("lose", "duplicate", "delay", "swap", "cut")},
@@ -108,6 +115,7 @@ BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "flight": (1, 6),
     "nth": (1, 1_000),
     "times": (1, 1_000),
+    "variant": (0, FORGERIES - 1),
     "ms": (1, 3_600_000),
 }
 """Inclusive bounds of the steps' numbers: ids and lengths as a frame can carry them, times up to an hour."""
@@ -200,6 +208,8 @@ class Purpose:
     """What the SSS answers to a registration that it grants: `honest`, or another of `RESPONSES`."""
     sss: dict[str, Any] | None = None
     """A script for the SSS."""
+    voice: bool = False
+    """Whether nobody plays around the IUT: all that comes is said by `say` steps."""
     evidence: tuple[dict[str, Any], ...] = ()
     """What the records of the scripted peers must have shown: `conformance.evidence`."""
 
@@ -223,6 +233,7 @@ class Purpose:
             "response": self.response,
             "steps": [{"do": s.kind, **s.arguments} for s in self.steps],
             **({} if self.sss is None else {"sss": self.sss}),
+            **({"voice": True} if self.voice else {}),
             **({"evidence": list(self.evidence)} if self.evidence else {}),
         }
 
@@ -236,6 +247,7 @@ def parse(identifier: str, document: dict[str, Any]) -> Purpose:
     """A purpose from plain data. Raises BadPurpose."""
     known = {"title": str, "requirements": list, "about": str, "iut": int, "peers": list, "removed": list}
     known |= {"overhear": bool, "replace": bool, "response": str, "steps": list, "sss": dict, "evidence": list}
+    known |= {"voice": bool}
     _check(f"purpose {identifier}", document, known, ("title", "requirements", "steps"))
     _choose(f"purpose {identifier}", "response", document.get("response", "honest"), RESPONSES)
     peers: list[Peer] = []
@@ -255,6 +267,11 @@ def parse(identifier: str, document: dict[str, Any]) -> Purpose:
         raise BadPurpose(
             f"purpose {identifier}: `iut` and `peers` need ids of {LOWEST_SED_ID} to {HIGHEST_ID}, each once"
         )
+    voice = document.get("voice", False)
+    if voice and (iut != ME or peers):
+        raise BadPurpose(f"purpose {identifier}: `voice` speaks to an `iut` of {ME}, and no peers are there")
+    if not voice and any(isinstance(s, dict) and s.get("do") == "say" for s in document["steps"]):
+        raise BadPurpose(f"purpose {identifier}: `say` steps need `voice = true`")
     if not all(removed in ids for removed in document.get("removed", ())):
         raise BadPurpose(f"purpose {identifier}: `removed` names a device that is neither the IUT nor a peer")
     return Purpose(
@@ -270,6 +287,7 @@ def parse(identifier: str, document: dict[str, Any]) -> Purpose:
         replace=document.get("replace", True),
         response=document.get("response", "honest"),
         sss=document.get("sss"),
+        voice=voice,
         evidence=tuple(evidence),
     )
 
@@ -323,6 +341,8 @@ def _step(where: str, table: Any, ids: list[int]) -> Step:
         _reaction(f"{where} ({kind})", arguments["said"])
     if kind in ("lose", "duplicate", "delay", "cut") and ("flight" in arguments) == ("record" in arguments):
         raise BadPurpose(f"{where} ({kind}): name either a flight (1 to 6) or a record (data, close)")
+    if kind == "say" and (arguments["what"] in HELLOS) != (arguments.get("as") in (LOWER, HIGHER)):
+        raise BadPurpose(f"{where} (say): a hello, and nothing else, is said `as` {LOWER} or {HIGHER}")
     if kind == "wait" and ("ms" in arguments) == ("until" in arguments):
         raise BadPurpose(f"{where} (wait): say either `ms` or `until`")
     if kind == "inject" and ("raw" in arguments) == ("size" in arguments):

@@ -284,7 +284,7 @@ class _Run:
         looked, total, trouble = [], 0, ""
         for scope in sorted((s for s in scopes if s.name in explored), key=promise):
             system = scope.build(HARDENED.without(row.flag))
-            if _same(system, self.systems[scope.name]):
+            if same_system(system, self.systems[scope.name]):
                 continue
             try:
                 outcome = self.engine(explored[scope.name].engine, scope, system, None)
@@ -331,7 +331,7 @@ def _owner(rule: str) -> tuple[str, str]:
     return "controller" if rule in _CONTROLLER else "environment", rule
 
 
-def _same(one: System, other: System) -> bool:
+def same_system(one: System, other: System) -> bool:
     """Whether two systems are the same, term by term."""
     if one.variables != other.variables or [a.name for a in one.actions] != [a.name for a in other.actions]:
         return False

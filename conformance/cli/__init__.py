@@ -1,4 +1,4 @@
-"""The program `scewl`: check, generate, conform, inspect, provision, replay.
+"""The program `scewl`: check, generate, conform, compare, replay, inspect, provision.
 
 Results go to stdout, progress and errors to stderr. Exit codes: 0 pass (true), 1 fail (false), 2 usage, 3 error or
 inconclusive (open), 4 nothing selected, 130 interrupted.
@@ -19,13 +19,14 @@ from typing import Final, NoReturn
 from conformance.cli.shared import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_PIPE, EXIT_USAGE, UsageError, complain, nearest
 from conformance.targets.base import HarnessError
 
-_COMMANDS: Final = ("check", "generate", "conform", "replay", "inspect", "provision")
+_COMMANDS: Final = ("check", "generate", "conform", "compare", "replay", "inspect", "provision")
 """Each is a module here with `add_parser`."""
 _EXAMPLES = """examples:
   scewl check                                check the model: every state, every property
   scewl generate                             make a suite of traces
   scewl conform                              run every purpose against our firmware in QEMU
   scewl conform --firmware my.elf            run every purpose against yours
+  scewl compare --firmware my.elf            the same on the reference, and what differs first
   scewl replay reports/out/conform/ID.jsonl  run one recorded trace again
   scewl inspect FILE.pcapng                  show what happened in a capture, decrypted
   scewl provision deployment --ids 10,11     make keys, certificates and images for two SEDs

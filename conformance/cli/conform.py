@@ -23,7 +23,7 @@ from conformance.cli.shared import (
     load_iut,
     nearest,
 )
-from conformance.purpose import BadPurpose
+from conformance.purpose import BadPurpose, Purpose
 from conformance.report.console import Style, asides, details, progress_line, table
 from conformance.report.drift import drift
 from conformance.report.requirements import load_requirements, load_standards
@@ -44,6 +44,8 @@ examples:
   scewl conform --target reference
   scewl conform 'glare-*' SES-8 --firmware my.elf -j 2
   scewl conform register-then-send --target reference --seed 7 --json
+  scewl conform --suite quick -j 2                           what make conform runs
+  scewl conform --suite full -j 2 'w-*'                      a part of all that there is
   scewl conform --suite reports/out/suite -j 2
   scewl conform --firmware my.elf --baseline known.json      known.json: the report.json of a run before
   scewl conform --init-profile my.toml     write a commented file that describes a firmware
@@ -100,7 +102,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--profile", choices=("hardened", "historic"), default="hardened", help="default: hardened")
     parser.add_argument(
-        "--suite", type=Path, metavar="DIR", help="run the cases that `scewl generate` left there, not our own purposes"
+        "--suite",
+        metavar="SUITE",
+        help="`quick`: all purposes and some generated cases, under a minute; `full`: all that there is; or the folder "
+        "in which `scewl generate` left one (default: the purposes)",
     )
     parser.add_argument(
         "--seed", type=int, metavar="N", help="the randomness of the harness (default: the suite's; without one 0)"
@@ -133,7 +138,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"-j {args.jobs}: at least one case at a time")
     if args.seed is not None and args.seed < 0:
         raise UsageError(f"--seed {args.seed}: a seed is 0 or more")
-    if args.suite is not None and args.out.resolve() == args.suite.resolve():
+    if args.suite is not None and args.out.resolve() == Path(args.suite).resolve():
         raise UsageError(f"--out {args.out} is the suite, and its traces would be replaced: name another folder")
     check_firmware(args.target, args.firmware)
     iut = None if args.iut is None else _iut(args)
@@ -143,10 +148,8 @@ def run(args: argparse.Namespace) -> int:
         if args.suite is None:
             purposes = select(load_purposes(), args.purposes)
         else:
-            from conformance.generation import suite as generated
-
-            suite = generated.load(args.suite)
-            purposes, seed = select(suite.purposes, args.purposes), suite.seed if args.seed is None else seed
+            every, own = load_suite(args.suite)
+            purposes, seed = select(every, args.purposes), own if args.seed is None else seed
     except BadPurpose as error:
         raise HarnessError(str(error)) from error
     if iut is not None:
@@ -180,7 +183,7 @@ def run(args: argparse.Namespace) -> int:
             out=args.out,
             jobs=args.jobs,
             progress=progress,
-            suite=args.suite,
+            suite=None if args.suite is None else Path(args.suite),
             iut=iut,
         )
     except KeyboardInterrupt:
@@ -192,6 +195,8 @@ def run(args: argparse.Namespace) -> int:
     report.command = _command(args, target, seed)
     page = write_report(report, args.out)
     _print(report, args.out, as_json=args.json)
+    for line in _covered(purposes, args.out):
+        print(line, file=sys.stderr if args.json else sys.stdout)
     print(f"report: {page}", file=sys.stderr if args.json else sys.stdout)
     if interrupted:
         complain(f"interrupted after {len(finished)} of {len(purposes)} cases; the report has those")
@@ -224,6 +229,29 @@ def _iut(args: argparse.Namespace) -> Iut:
     if not iut.exact and args.jobs > 1:
         raise UsageError(f"-j {args.jobs}: {iut.name} is one device, which runs one case at a time")
     return iut
+
+
+def load_suite(name: str) -> tuple[list[Purpose], int]:
+    """The purposes of a suite, by its name or its folder, and its seed. Raises HarnessError."""
+    from conformance.generation.named import NAMED, named
+    from conformance.generation.suite import load
+
+    if name not in NAMED:
+        suite = load(Path(name))
+        return suite.purposes, suite.seed
+    return named(name, lambda text: print(text, file=sys.stderr, flush=True)), 0
+
+
+def _covered(purposes: Sequence[Purpose], out: Path) -> list[str]:
+    """What the run has taken of the observable controller machine, if it is about that; also into coverage.json."""
+    if not any(purpose.voice for purpose in purposes):
+        return []
+    from conformance.generation import coverage
+
+    found = coverage.account(purposes, out)
+    if found["transitions"]["taken"]:
+        (out / "coverage.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    return coverage.lines(found)
 
 
 def _baseline(path: Path) -> Report:

@@ -17,6 +17,12 @@ _EPILOG = """What a suite can cover:
   boundaries     every transmission 1 ms before, at and 1 ms after the first timeout
   interleavings  something else happens while each transmission is under way
   sizes          messages of every size at which something changes
+  transitions    walks that take every transition of the observable controller machine
+  places         walks that take every transition between places of that machine, a part of the former
+  pairs          walks that take every pair of consecutive transitions between its places
+  w              the W-method (k = 0) on it: after each transition, what identifies the state that it leads to
+  walks          random walks over honest and hostile steps, as --seed has them
+docs/generation.md says what each of these guarantees.
 
 examples:
   scewl generate                                         all but double faults, into reports/out/suite
@@ -62,6 +68,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Run the command. Raises UsageError, HarnessError and OSError."""
+    from conformance.generation.coverage import lines
     from conformance.generation.suite import COVERS, INDEX, generate, purposes  # late: the real DTLS stacks are slow
 
     covers = [word.strip() for word in args.cover.split(",") if word.strip()]
@@ -76,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         complain("nothing to cover", f"--cover takes {', '.join(COVERS)}")
         return EXIT_NOTHING
     if args.list:
-        made = purposes(covers)
+        made = purposes(covers, args.seed)
         if args.json:
             rows = [{"id": p.id, "title": p.title, "requirements": list(p.requirements)} for p in made]
             print(json.dumps(rows, indent=1))
@@ -97,6 +104,10 @@ def run(args: argparse.Namespace) -> int:
     coverage = index["coverage"]
     taken, left = len(coverage["rules"]), coverage["rules_not_taken"]
     print(f"{len(index['cases'])} cases, all PASS on the reference; {taken} of {taken + len(left)} rules of the model")
+    if "machine" in coverage:
+        print("\n".join(lines(coverage["machine"])))
+        for name, count in coverage["cannot"].items():
+            print(f"  {count:,} more cannot be made of bytes: {name}. {coverage['reasons'][name]}")
     print(f"run them: scewl conform --suite {args.out}")
     return EXIT_PASS
 

@@ -18,6 +18,7 @@ _EPILOG = """examples:
   scewl replay reports/out/conform/register-then-send.jsonl
   scewl replay counterexample.jsonl --firmware my.elf
   scewl replay reports/out/conform/register.jsonl --iut my.toml
+  scewl replay walk-007.jsonl --firmware my.elf --shrink     with as few steps as fail the same way
 
 exit codes: 0 pass, 1 fail, 2 usage, 3 error or inconclusive"""
 
@@ -42,6 +43,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="DIR",
         help="where the new trace and capture go (default: %(default)s)",
     )
+    parser.add_argument(
+        "--shrink", action="store_true", help="if it fails, leave out steps while it fails the same way"
+    )
     parser.set_defaults(run=run)
 
 
@@ -57,7 +61,12 @@ def run(args: argparse.Namespace) -> int:
     iut = None if args.iut is None else load_iut(args.iut)
     args.out.mkdir(parents=True, exist_ok=True)
     target = args.target or ("qemu" if args.firmware else None)
-    case = replay(args.trace, target=target, firmware=args.firmware, out=args.out, iut=iut)
+
+    def shorter(runs: int, steps: int) -> None:
+        print(f"{runs} runs: {steps} steps still fail", file=sys.stderr, flush=True)
+
+    told = shorter if args.shrink else None
+    case = replay(args.trace, target=target, firmware=args.firmware, out=args.out, iut=iut, shorter=told)
     if args.json:
         print(json.dumps(asdict(case) | {"verdict": case.verdict.name}, indent=1, sort_keys=True))
     else:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from conformance.campaign import Progress, run_campaign, trace_header
-from conformance.generation import faults
+from conformance.generation import coverage, covers, faults, walks, wmethod
 from conformance.generation.interleavings import interleavings
 from conformance.generation.scenarios import SCENARIOS, Scenario
 from conformance.generation.sizes import sizes
@@ -23,16 +23,32 @@ INDEX: Final = "index.json"
 VERSION: Final = 1
 
 
-def _each(make: Callable[[Scenario], Iterator[Purpose]]) -> Callable[[], Iterator[Purpose]]:
-    return lambda: (purpose for scenario in SCENARIOS for purpose in make(scenario))
+Make = Callable[[int], Iterator[Purpose]]
+"""Makes purposes; of the seed, which most do not need."""
 
 
-COVERS: Final[dict[str, tuple[str, Callable[[], Iterator[Purpose]]]]] = {
+def _planned(make: Callable[[], Iterator[Purpose]]) -> Make:
+    return lambda _: make()
+
+
+def _each(make: Callable[[Scenario], Iterator[Purpose]]) -> Make:
+    return lambda _: (purpose for scenario in SCENARIOS for purpose in make(scenario))
+
+
+COVERS: Final[dict[str, tuple[str, Make]]] = {
     "faults": ("every transmission of each scenario lost, doubled, late or cut", _each(faults.single)),
     "double-faults": ("every two of these faults, repeated flights included", _each(faults.double)),
     "boundaries": ("every transmission 1 ms before, at and 1 ms after the first timeout", _each(faults.boundaries)),
     "interleavings": ("something else happens while each transmission is under way", _each(interleavings)),
-    "sizes": ("messages of every size at which something changes", sizes),
+    "sizes": ("messages of every size at which something changes", _planned(sizes)),
+    "transitions": (
+        "walks that take every transition of the observable controller machine",
+        _planned(covers.transitions),
+    ),
+    "places": ("walks that take every transition between places of that machine", _planned(covers.places)),
+    "pairs": ("walks that take every pair of consecutive transitions between its places", _planned(covers.pairs)),
+    "w": ("the W-method, k = 0: after each transition, what identifies the state it leads to", _planned(wmethod.w)),
+    "walks": ("random walks over honest and hostile steps, as the seed has them", walks.walks),
 }
 """What a suite can cover: in words, and the purposes that do."""
 
@@ -45,19 +61,19 @@ class Suite:
     seed: int
 
 
-def purposes(covers: Iterable[str]) -> list[Purpose]:
+def purposes(covers: Iterable[str], seed: int = 0) -> list[Purpose]:
     """The purposes of some of `COVERS`, in its order, each once; the same each time."""
     wanted = set(covers)
-    made = (purpose for name, (_, make) in COVERS.items() if name in wanted for purpose in make())
+    made = (purpose for name, (_, make) in COVERS.items() if name in wanted for purpose in make(seed))
     return list({purpose.id: purpose for purpose in made}.values())
 
 
-def generate(covers: Sequence[str], *, seed: int, out: Path, jobs: int, progress: Progress) -> dict[str, Any]:
+def generate(names: Sequence[str], *, seed: int, out: Path, jobs: int, progress: Progress) -> dict[str, Any]:
     """Write a suite into `out`, which exists; return its index.
 
     Raises HarnessError if a case is not PASS on the reference: then the fault is ours, and a suite of it worth nothing.
     """
-    made = purposes(covers)
+    made = purposes(names, seed)
     report = run_campaign(
         made,
         target="reference",
@@ -80,7 +96,7 @@ def generate(covers: Sequence[str], *, seed: int, out: Path, jobs: int, progress
     rules = [rule.id for rule in RULES]
     index = {
         "suite": VERSION,
-        "covers": list(covers),
+        "covers": list(names),
         "seed": seed,
         "cases": [
             {
@@ -96,10 +112,18 @@ def generate(covers: Sequence[str], *, seed: int, out: Path, jobs: int, progress
         "coverage": {
             "rules": {rule: taken[rule] for rule in rules if taken[rule]},
             "rules_not_taken": [rule for rule in rules if not taken[rule]],
+            **_machine(made, out),
         },
     }
     (out / INDEX).write_text(json.dumps(index, indent=1) + "\n", "utf-8")
     return index
+
+
+def _machine(made: Sequence[Purpose], out: Path) -> dict[str, Any]:
+    """What the cases take of the observable controller machine, if any is about it."""
+    if not any(purpose.voice for purpose in made):
+        return {}
+    return {"machine": coverage.account(made, out), "cannot": coverage.cannot(), "reasons": coverage.reasons()}
 
 
 def load(folder: Path) -> Suite:

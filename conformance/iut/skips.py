@@ -8,6 +8,7 @@ from conformance.iut.profile import RULES, Iut
 from conformance.purpose import Purpose
 from model.profile import Setting
 from reference.deployment import Deployment
+from reference.dialect import STANDARD
 
 LONG: Final = 100
 """Milliseconds: a purpose that waits for longer has a timer of the protocol page in mind."""
@@ -27,7 +28,18 @@ def reason_to_skip(iut: Iut, purpose: Purpose, deployment: Deployment | None = N
         return "The scripted peer exchanges keys by ECDHE-ECDSA only, the firmware by RSA."
     if iut.dialect.wide_response and purpose.sss is not None:
         return "The scripted SSS knows the 10-byte registration layout only."
-    return _timers(iut, purpose) or _device(iut, purpose, deployment)
+    return _voice(iut, purpose, deployment) or _timers(iut, purpose) or _device(iut, purpose, deployment)
+
+
+def _voice(iut: Iut, purpose: Purpose, deployment: Deployment | None) -> str:
+    """A purpose that is a walk over the controller machine: that of all rules, with the page's timers and layouts."""
+    if not purpose.voice:
+        return ""
+    if iut.setting(purpose.iut) != Setting(purpose.iut):
+        return "It walks over the machine of all rules and of the protocol page's timers; the firmware's is another."
+    if deployment is not None or iut.dialect != STANDARD or not iut.exact:
+        return "Whoever speaks in it shows certificates of its own, in the protocol page's formats and in virtual time."
+    return ""
 
 
 def _timers(iut: Iut, purpose: Purpose) -> str:

@@ -17,7 +17,7 @@ from conformance.targets.base import IutFault, Reaction
 from conformance.targets.native import NativeTarget
 from conformance.transitions.machine import SETTING, Machine, Taken
 from conformance.transitions.table import difference, row
-from conformance.transitions.voice import FORGERIES, Voice, link_of
+from conformance.voice import FORGERIES, Voice, link_of
 from conformance.wire.frames import Frame
 from model.alphabet import Event, Link
 from model.oracle import Oracle
@@ -111,7 +111,7 @@ class Tour:
         reaction = self._target.boot(self.voice.deployment.image(ME))
         seen = Abstraction(self.voice.identity(), self.voice.keylog)
         for n, source in enumerate((LOWER, HIGHER)):  # each learns a cookie; that leaves nothing behind (SES-6)
-            data = Frame(ME, source, self.voice.hello(source, 1, b"", n)).encode()
+            data = Frame(ME, source, self.voice.hello(self.voice.client_random(source, 1), b"", n)).encode()
             seen.stimulus(Link.RADIO, data)
             reaction = self._target.send(Link.RADIO, data)
             seen.observe(reaction.chunks)
@@ -237,9 +237,10 @@ class Tour:
             case "radio-faa", (size,):
                 yield Link.RADIO, Frame(ME, 2, bytes(size)).encode()
             case "hello", (source,):
-                yield Link.RADIO, Frame(ME, source, self.voice.hello(source, 1, b"", number)).encode()
+                hello = self.voice.hello(self.voice.client_random(source, 1), b"", number)
+                yield Link.RADIO, Frame(ME, source, hello).encode()
             case "hello-cookie", (source, handshake):
-                hello = self.voice.hello(source, handshake, self._cookies[source], number)
+                hello = self.voice.hello(self.voice.client_random(source, handshake), self._cookies[source], number)
                 yield Link.RADIO, Frame(ME, source, hello).encode()
             case "noise", (source,):
                 yield Link.RADIO, Frame(ME, source, b"\0noise").encode()

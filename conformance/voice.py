@@ -1,7 +1,7 @@
 """All that anybody says to the controller, as bytes: one that knows every key, and is copied with what it looked at.
 
-It has no state of its own. What it says follows from the judge's view of the running session and from the model's
-state, so that a controller that goes back to a copy finds its peers where they were.
+What it says follows from the judge's view of the running session and from the model's state, so that a controller that
+goes back to a copy finds its peers where they were. Nothing that it says depends on what it said before.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from conformance.abstraction import Identity
 from conformance.abstraction.session import Session
 from conformance.peer.keys import Direction, Ephemeral, Keys, derive, master_secret
+from conformance.sayings import handshaking, own_ca
 from conformance.wire.certificates import Authorities
 from conformance.wire.frames import Frame
 from conformance.wire.handshake import HandshakeType, Message
@@ -27,11 +28,10 @@ from reference.deployment import VALID_FROM, VALID_TO, Deployment
 from reference.registration import Response
 
 SEED: Final = b"conformance/transitions"
+"""Of a tour on copies; a case of a run has its own."""
 SUITE: Final = SUITES[0xC02C]
 COOKIE: Final = bytes(range(16))
 """Of our servers."""
-SERVER_RANDOM: Final = derive(SEED, "server random")
-EPHEMERAL: Final = Ephemeral("p256", derive(SEED, "ephemeral"))
 RECORD: Final = 963
 """Most bytes of data in one record (DTL-5)."""
 _ECDSA: Final = struct.pack(">H", 0x0403)
@@ -43,10 +43,17 @@ _GROUP: Final = bytes([3, 0, 23, 65])
 class Voice:
     """Says what an event is in bytes."""
 
-    def __init__(self) -> None:
-        self.deployment = Deployment.create((LOWER, ME, HIGHER), seed=SEED)
-        self.keylog = KeyLog()
-        key = new_key(derive(SEED, "runtime ca", size=32))
+    def __init__(self, seed: bytes = SEED, keylog: KeyLog | None = None) -> None:
+        """`keylog` gets the secrets of its sessions."""
+        self._seed = seed
+        self.deployment = Deployment.create((LOWER, ME, HIGHER), seed=seed)
+        self.keylog = KeyLog() if keylog is None else keylog
+        self.secrets: list[tuple[bytes, bytes]] = []
+        """Client random and master secret of each session, in the order of their first use."""
+        self._keys: dict[tuple[bytes, bytes, bytes], tuple[Keys, bytes]] = {}
+        self._server_random = derive(seed, "server random")
+        self._ephemeral = Ephemeral("p256", derive(seed, "ephemeral"))
+        key = new_key(derive(seed, "runtime ca", size=32))
         self._runtime = Authority.create("runtime", "SCEWL runtime", key, VALID_FROM, VALID_TO)
         self._shown: dict[tuple[int, int, int], tuple[bytes, PrivateKey]] = {}
         self._sets = {
@@ -56,10 +63,13 @@ class Voice:
 
     def identity(self) -> Identity:
         """What the judge knows of the controller."""
-        labels = {"PROVISIONING": self.deployment.authority.certificate, "RUNTIME": self._runtime.certificate}
-        authorities = Authorities(labels)
+        authorities = Authorities(self.authorities())
         own = authorities.classify(self.deployment.credentials(ME).certificate)
         return Identity(ME, authorities, own.public_key or b"", suite=self.deployment.suite)
+
+    def authorities(self) -> dict[str, bytes]:
+        """The two CA certificates by label, DER."""
+        return {"PROVISIONING": self.deployment.authority.certificate, "RUNTIME": self._runtime.certificate}
 
     # --- the CPU, the FAA, and whoever needs no key
 
@@ -78,18 +88,15 @@ class Voice:
 
     def client_random(self, source: int, handshake: int) -> bytes:
         """Of a client's handshake."""
-        return derive(SEED, "client random", source, handshake, size=32)
+        return derive(self._seed, "client random", source, handshake, size=32)
 
-    def hello(self, source: int, handshake: int, cookie: bytes, number: int) -> bytes:
-        """A ClientHello; `handshake` tells one client random from another."""
-        return _plain(number, self._hello(source, handshake, cookie))
-
-    def _hello(self, source: int, handshake: int, cookie: bytes) -> Message:
-        body = struct.pack(">H", DTLS_1_2) + self.client_random(source, handshake) + b"\0"
+    def hello(self, random: bytes, cookie: bytes, number: int) -> bytes:
+        """A ClientHello; its client random tells one handshake from another."""
+        body = struct.pack(">H", DTLS_1_2) + random + b"\0"
         body += bytes([len(cookie)]) + cookie + struct.pack(">HH", 2, SUITE.number) + b"\1\0"
         extensions = struct.pack(">HHHH", 10, 4, 2, 23) + struct.pack(">HHH", 13, 4, 2) + _ECDSA
         body += struct.pack(">H", len(extensions)) + extensions
-        return Message(HandshakeType.CLIENT_HELLO, 1 if cookie else 0, body)
+        return _plain(number, Message(HandshakeType.CLIENT_HELLO, 1 if cookie else 0, body))
 
     # --- the running session's peer
 
@@ -105,7 +112,7 @@ class Voice:
             case "flight6", (_, seq):
                 return [self._finished(session, number, seq)]
             case "repeat", (_, 4, _):
-                return [_plain(number + n, m) for n, m in enumerate(self._flight(s, session, _own_ca(s), s.peer))]
+                return [_plain(number + n, m) for n, m in enumerate(self._flight(s, session, own_ca(s), s.peer))]
             case "repeat", (_, _, seq):
                 return [self._sealed(session, ContentType.HANDSHAKE, seq, self._finished_message(session))]
             case "alert", (_, seq) if seq < 0:
@@ -134,16 +141,21 @@ class Voice:
 
     def keys(self, session: Session) -> Keys | None:
         """The session's, once both halves of its key exchange are known; the judge gets to know them."""
-        server_random = SERVER_RANDOM if session.client else session.server_random
+        server_random = self._server_random if session.client else session.server_random
         kind = HandshakeType.CLIENT_KEY_EXCHANGE if session.client else HandshakeType.SERVER_KEY_EXCHANGE
         body = next((m[12:] for m in _messages(session.transcript) if m[0] == kind), None)
         if body is None:
             return None
-        premaster = EPHEMERAL.premaster(body[1:66] if session.client else body[4:69])
-        assert premaster is not None
-        master = master_secret(SUITE, premaster, session.client_random + server_random, None)
-        self.keylog.add(session.client_random, master)
-        return Keys.derive(SUITE, master, session.client_random, server_random)
+        known = session.client_random, server_random, body
+        if known not in self._keys:
+            premaster = self._ephemeral.premaster(body[1:66] if session.client else body[4:69])
+            assert premaster is not None
+            master = master_secret(SUITE, premaster, session.client_random + server_random, None)
+            self.secrets.append((session.client_random, master))
+            self._keys[known] = Keys.derive(SUITE, master, session.client_random, server_random), master
+        keys, master = self._keys[known]
+        self.keylog.add(session.client_random, master)  # on another copy the same hello may have had another answer
+        return keys
 
     def _verify_request(self, session: Session, s: State) -> Message:
         first = session.client and s.step == Step.HELLO
@@ -156,9 +168,9 @@ class Voice:
         one = len(der).to_bytes(3, "big") + der
         certificate = len(one).to_bytes(3, "big") + one
         if session.client:
-            parameters = _GROUP + EPHEMERAL.point
-            signature = _sign(key, session.client_random + SERVER_RANDOM + parameters)
-            hello = struct.pack(">H", DTLS_1_2) + SERVER_RANDOM + b"\0" + struct.pack(">HB", SUITE.number, 0)
+            parameters = _GROUP + self._ephemeral.point
+            signature = _sign(key, session.client_random + self._server_random + parameters)
+            hello = struct.pack(">H", DTLS_1_2) + self._server_random + b"\0" + struct.pack(">HB", SUITE.number, 0)
             return [
                 Message(HandshakeType.SERVER_HELLO, 1, hello),
                 Message(HandshakeType.CERTIFICATE, 2, certificate),
@@ -166,14 +178,14 @@ class Voice:
                 Message(HandshakeType.CERTIFICATE_REQUEST, 4, b"\1\x40\0\2" + _ECDSA + b"\0\0"),
                 Message(HandshakeType.SERVER_HELLO_DONE, 5, b""),
             ]
-        exchange = Message(HandshakeType.CLIENT_KEY_EXCHANGE, 3, bytes([65]) + EPHEMERAL.point)
+        exchange = Message(HandshakeType.CLIENT_KEY_EXCHANGE, 3, bytes([65]) + self._ephemeral.point)
         chain = Message(HandshakeType.CERTIFICATE, 2, certificate)
         before = bytes(session.transcript) + chain.encode() + exchange.encode()
         return [chain, exchange, Message(HandshakeType.CERTIFICATE_VERIFY, 4, _sign(key, before))]
 
     def _whole(self, s: State, session: Session, number: int, *, finish: bool) -> list[bytes]:
         """Flight 4 or, with ChangeCipherSpec and Finished, 5, one record a datagram."""
-        messages = self._flight(s, session, _own_ca(s), s.peer)
+        messages = self._flight(s, session, own_ca(s), s.peer)
         out = [_plain(number + n, message) for n, message in enumerate(messages)]
         if not finish or session.client or (keys := self.keys(session)) is None:
             return out
@@ -212,7 +224,7 @@ class Voice:
         return whole if good else whole + b"\0"
 
     def _key(self, sed_id: int) -> bytes:
-        return key_der(new_key(derive(SEED, "key", sed_id, size=32)))
+        return key_der(new_key(derive(self._seed, "key", sed_id, size=32)))
 
     def _certificate(self, peer: int, ca: int, cn: int) -> tuple[bytes, PrivateKey]:
         """A certificate in a name, and its key. The SSS's own is that of its authority (CRT-6)."""
@@ -228,18 +240,9 @@ class Voice:
         return made
 
 
-def handshaking(s: State) -> bool:
-    """Whether a handshake is under way in which the other side can have sent its half."""
-    return s.step in (Step.KEYS, Step.ACCEPT)
-
-
 def link_of(peer: int) -> Link:
     """Where a peer is heard."""
     return Link.SSS if peer == SSS_ID else Link.RADIO
-
-
-def _own_ca(s: State) -> int:
-    return int(s.mode != Mode.TALKING_TO_SSS and s.registered == 1)
 
 
 def _record(kind: ContentType, number: int, fragment: bytes) -> bytes:
