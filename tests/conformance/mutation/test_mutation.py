@@ -107,10 +107,11 @@ def test_object_code_tells_the_same_program_from_another_one(workshop: Workshop)
         Mutant("text-same", "", "text.c", right.replace("\n}\n", "\n;}\n"), 1),
         Mutant("text-other", "", "text.c", right + "\nint more(void);\nint more(void) { return 1; }\n", 1),
         Mutant("text-wrong", "", "text.c", right + "\nthis is no C\n", 1),
+        Mutant("text-unlinked", "", "text.c", right + "\nint more(void);\nint more(void) { return nobody(1); }\n", 1),
     ]
     codes = workshop.codes(mutants, 2)
     assert codes["text-same"] == codes["text.c"] != codes["text-other"]
-    assert "text-wrong" not in codes
+    assert "text-wrong" not in codes and "text-unlinked" not in codes
     assert {path.name for path in (FIRMWARE / "src").glob("*.c")} <= codes.keys()
 
 
