@@ -16,7 +16,7 @@ from conformance.targets.base import HarnessError
 SANITIZED = "-g0 -fsanitize=address,undefined -fno-sanitize-recover=all"
 """Compiler options under which memory faults and undefined behaviour end a program of this machine."""
 _LENIENT = "WARNINGS=-Werror=implicit-function-declaration"
-"""A mutant may leave a variable unused: that is no reason to refuse it. What would not link does not compile, either."""
+"""A mutant may leave a variable unused: that is no reason to refuse it. What would not link does not compile."""
 PLAIN = "-g0"
 """Without them it does what the chip's program does."""
 

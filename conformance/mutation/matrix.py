@@ -42,13 +42,13 @@ class Bench:
 
         A mutant's own case is run first, then those named `first`, then the others.
         """
-        common = self._key(first, stop, on)
+        common = self._key(on)
         tasks = [
             Task(
                 mutant,
                 self.workshop,
                 self._order([mutant.case, *first]),
-                _digest([common, mutant.id, mutant.file, mutant.text, mutant.case, mutant.rule]),
+                _digest([common, mutant.file, mutant.text]),
                 stop,
                 self.seed,
                 on,
@@ -91,8 +91,8 @@ class Bench:
                 pool.shutdown(cancel_futures=True)
                 raise
 
-    def _key(self, first: Sequence[str], stop: bool, on: str) -> str:
-        """Of all that a result depends on but the mutant: sources, purposes, judge."""
+    def _key(self, on: str) -> str:
+        """Of all that a case's verdict depends on but the mutant and the purpose: sources and judge."""
         firmware = self.workshop.firmware
         files = [
             *firmware.glob("src/*"),
@@ -103,9 +103,7 @@ class Bench:
         for room in _JUDGES:
             files += [p for p in (ROOT / room).rglob("*.py") if p.relative_to(ROOT).parts[1] not in _NO_JUDGE]
         parts = [p.read_bytes() for p in sorted(files) if p.is_file()]
-        return _digest(
-            [VERSION, *parts, repr([(p.id, p.document()) for p in self.purposes]), *first, stop, on, self.seed]
-        )
+        return _digest([VERSION, *parts, on, self.seed])
 
 
 def _digest(parts: Iterable[object]) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -179,9 +180,13 @@ def test_a_mutant_is_killed_by_the_cases_that_do_not_pass_and_the_cheapest_is_ke
 
 
 def test_what_was_judged_is_remembered_as_long_as_nothing_changed(workshop: Workshop, purposes: list[Purpose]) -> None:
-    judge(workshop, purposes, deaf("again"))
+    judge(workshop, purposes[1:], deaf("again"))
+    assert known(workshop, purposes[1:], deaf("again"))
+    assert known(workshop, purposes[2:], deaf("again"))
+    assert not known(workshop, purposes, deaf("again"))  # one case is missing, and has been run now
     assert known(workshop, purposes, deaf("again"))
-    assert not known(workshop, purposes[1:], deaf("again"))
+    other_purpose = replace(purposes[0], steps=purposes[0].steps[:1])
+    assert not known(workshop, [other_purpose, *purposes[1:]], deaf("again"))
     other = mutated("scewl.c", "reader->have == 1 && *at == 'C'", "reader->have == 1 && *at == 'Y'", "again")
     assert not known(workshop, purposes, other)
 
@@ -223,7 +228,7 @@ def test_a_mutants_own_case_comes_first(workshop: Workshop, purposes: list[Purpo
 
 def test_a_result_that_was_cut_off_is_judged_again(workshop: Workshop, purposes: list[Purpose]) -> None:
     task = Task(deaf("cut"), workshop, purposes, "a key", stop=True)
-    task.kept.write_text('{"key": "a key", "result": {"id"', "utf-8")
+    task.kept.write_text('{"key": "a key", "cases": {"id"', "utf-8")
     assert task.known() is None
     assert task.run() == task.known()
 
