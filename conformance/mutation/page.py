@@ -54,7 +54,7 @@ def _written(results: list[Result]) -> Iterator[str]:
         by = f"{len(r.killers)}{' at least' if r.hangs else ''} of {r.run}"
         yield f"| {r.id} | {r.file}:{r.line} | {_cell(r.says)} | {by} | {_kill(r)} |"
     yield ""
-    rare = [r for r in results if len(r.killers) == 1]
+    rare = [r for r in results if len(r.killers) == 1 and r.run > 1]
     if rare:
         yield f"By one case alone: {', '.join(r.id for r in rare)}."
         yield ""
