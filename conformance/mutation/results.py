@@ -64,7 +64,8 @@ class Explained:
 
     id: str
     kind: str
-    """`equivalent`: no input can show it; `elsewhere`: the named test catches it; `gap`: it matters, nothing does."""
+    """`equivalent`: no input can show it, or no rule forbids it; `elsewhere`: the named test catches it; `gap`: it
+    matters, and nothing does."""
     because: str
     test: str = ""
     """For `elsewhere`: the id of the test."""
