@@ -36,7 +36,7 @@ def page(matrix: Matrix) -> str:
     what = f"{matrix.cases} cases ({'the purposes' if matrix.suite == 'purposes' else 'suite ' + matrix.suite})"
     lines = [_HEAD.format(what=what)]
     if matrix.written:
-        lines += _written(matrix.written)
+        lines += _written(matrix.written, matrix.cases)
     if matrix.qemu:
         lines += _qemu(matrix)
     if matrix.automatic is not None:
@@ -44,10 +44,13 @@ def page(matrix: Matrix) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _written(results: list[Result]) -> Iterator[str]:
+def _written(results: list[Result], cases: int) -> Iterator[str]:
     killed = sum(r.killed for r in results)
     yield f"## Written by people: {killed} of {len(results)} killed"
     yield ""
+    if any(r.run < cases and not r.hangs for r in results):
+        yield "Each was run up to its first FAIL (`--first`), beginning with the case that has to catch it."
+        yield ""
     yield "| mutant | file | what is wrong | killed by | cheapest killing trace | virtual s | broke |"
     yield "|---|---|---|---|---|---|---|"
     for r in results:

@@ -36,7 +36,7 @@ def test_every_case_that_it_names_exists() -> None:
 
 def test_nine_tenths_of_the_automatic_ones_are_killed_or_explained_and_none_is_unexplained() -> None:
     sample = MATRIX.automatic
-    assert sample is not None and len(sample.judged) >= 100
+    assert sample is not None and len(sample.judged) >= 75
     assert bar(sample) >= BAR
     assert [r.id for r in unexplained(sample)] == []
 
