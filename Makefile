@@ -1,7 +1,7 @@
 # Every target works from any state of the checkout. Paths are relative: a checkout's own path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: help check conform conform-host transitions host test fuzz fuzz-firmware soak firmware firmware-check firmware-report \
-        setup setup-check setup-test lock clean
+.PHONY: help check conform conform-host transitions host test fuzz fuzz-firmware soak mutants firmware firmware-check \
+        firmware-report setup setup-check setup-test lock clean
 .DELETE_ON_ERROR:
 
 BUILD := build
@@ -30,6 +30,7 @@ help:
 	@echo "make test            everything: linters, static checks of the firmware, all tests (tox)"
 	@echo "make fuzz            a million damaged captures through everything that reads captures; findings: reports/out/fuzz/"
 	@echo "make fuzz-firmware   a million frames through the firmware's C, coverage-guided; findings: reports/out/fuzz-firmware/"
+	@echo "make mutants         wrong firmwares, written and automatic, and which case catches each; report: reports/mutants.md"
 	@echo "make soak            ten thousand sessions in one QEMU: does anything grow? figures: reports/soak.json"
 	@echo "make firmware        build $(BUILD)/firmware/controller.elf"
 	@echo "make firmware-check  the format and the static checks of its sources; the format of all other C"
@@ -104,8 +105,19 @@ LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --gene
        --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
        pyproject.toml requirements/build.in
 
+# The written ones against every case, six of them in QEMU as well, and a sample of the automatic ones; an hour of two cores.
+MUTANTS ?= 200
+mutants: setup-test firmware
+	@.venv/bin/python -m conformance.mutation --automatic "$(MUTANTS)" --qemu 6 --report reports/mutants $(ARGS)
+
+# Without what it asks for: requirements/mutants.in says why.
+LOCK_MUTATOR = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --no-deps \
+               --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+               requirements/mutants.in --output-file requirements/mutants.txt
+
 lock: setup-test
 	@$(LOCK) --output-file requirements/run.txt
+	@$(LOCK_MUTATOR)
 	@$(LOCK) --constraint requirements/run.txt --extra test --extra lint --extra dev --output-file requirements/test.txt
 
 clean:

@@ -14,6 +14,7 @@ set -euo pipefail
 cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 readonly LOGS=build/setup
 readonly WHEELS=build/wheels
+readonly MUTATOR=build/mutator
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -179,6 +180,19 @@ make_venv() {
     fi
 }
 
+# universalmutator, which makes wrong firmwares (`make mutants`), in a folder of its own: it asks for packages that it
+# does not need here, and so it is installed without them.
+install_mutator() {
+    local want
+    want=$(sha256sum <requirements/mutants.txt)
+    [[ ! -f $MUTATOR/complete || $(<"$MUTATOR/complete") != "$want" ]] || return 0
+    say "installing Python packages (requirements/mutants.txt)"
+    rm -rf "$MUTATOR"
+    logged pip-mutator .venv/bin/python -m pip install --no-deps --require-hashes --only-binary :all: \
+        --target "$MUTATOR" --requirement requirements/mutants.txt || die "pip could not install universalmutator."
+    printf '%s\n' "$want" >"$MUTATOR/complete"
+}
+
 main() {
     local stage=${1:-run} lock=run missing
     if [[ $# -gt 1 || ($stage != run && $stage != check && $stage != test) ]]; then
@@ -196,6 +210,7 @@ main() {
     fi
     [[ $stage != test ]] || lock=test
     is_current "$lock" || make_venv "$lock"
+    [[ $stage != test ]] || install_mutator
     if [[ $stage == test ]] && ! have_browser; then
         say "no Chromium: the browser test of the report will be skipped; install google-chrome to run it"
     fi

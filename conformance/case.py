@@ -11,6 +11,7 @@ from typing import Any
 
 from conformance.capture import CapturedFrame, Context
 from conformance.cast import Cast
+from conformance.coverage import events_met, rules_taken
 from conformance.deviation import Deviation
 from conformance.faults import Fault
 from conformance.iut.profile import Iut
@@ -121,6 +122,10 @@ class Case:
         except HarnessError as error:
             verdict, reason, evidence = Verdict.ERROR, error.what, list(error.evidence)
         wall = time.perf_counter() - began
+        numbers = self._numbers()
+        first: dict[int, int] = {}
+        for index, number in numbers.items():
+            first.setdefault(self.lab.sightings[index].step, number)
         result = CaseResult(
             case=self.purpose.id,
             title=self.purpose.title,
@@ -137,6 +142,9 @@ class Case:
             divergence=divergence,
             ladder=self.lab.ladder(),
             evidence=evidence,
+            rules=rules_taken(self.judge.steps, first),
+            met=events_met(self.judge.steps),
+            shown=numbers.get(-1 if self._deviation.shown is None else self._deviation.shown, 0),
         )
         trace = self._trace(verdict, reason, divergence)
         return Outcome(result, trace, self._capture(), list(self.lab.secrets), self._context())
@@ -416,13 +424,17 @@ class Case:
         lines = [header, *self.judge.steps, footer]
         return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
 
+    def _numbers(self) -> dict[int, int]:
+        """The number of each frame of the capture, from 1, by the index of its sighting; what never came has none."""
+        came = [i for i, s in enumerate(self.lab.sightings) if not (s.towards and s.fate == "lost")]
+        return {index: number for number, index in enumerate(came, 1)}
+
     def _capture(self) -> list[CapturedFrame]:
         tracker = Tracker(self._keylog)
         frames: list[CapturedFrame] = []
-        for s in self.lab.sightings:
-            if s.towards and s.fate == "lost":
-                continue
-            frame = CapturedFrame(s.time * 1000, s.link, s.towards, self.purpose.iut, s.data, number=len(frames) + 1)
+        for index, number in self._numbers().items():
+            s = self.lab.sightings[index]
+            frame = CapturedFrame(s.time * 1000, s.link, s.towards, self.purpose.iut, s.data, number=number)
             comment = "; ".join([self._comment(s), *tracker.feed(frame).notes])
             frames.append(replace(frame, comment=comment))
         return frames

@@ -24,6 +24,8 @@ class Deviation:
         self._told: dict[int, int] = {}
         """How much of what the IUT said to a peer has been asked about."""
         self._end: int | None = None
+        self.shown: int | None = None
+        """Which sighting of the lab's first bears out the deviation, once the evidence was looked for."""
 
     @property
     def lasts(self) -> bool:
@@ -36,7 +38,7 @@ class Deviation:
 
     def expect(self, at: int, said: Sequence[str], step: int) -> None:
         """All that the IUT has said to a peer since it was last asked about is one of these reactions, or Diverged."""
-        facts = [fact for to_iut, fact in self._facts(at, None) if not to_iut]
+        facts = [fact for _, to_iut, fact in self._facts(at, None) if not to_iut]
         new, self._told[at] = facts[self._told.get(at, 0) :], len(facts)
         heard = words(new)
         if not any(told(heard, reaction) for reaction in said):
@@ -48,12 +50,16 @@ class Deviation:
 
         Raises Diverged for what the IUT should have said.
         """
-        facts = [
-            fact | {"iut": int(not to_iut)}
+        seen = [
+            (index, fact | {"iut": int(not to_iut)})
             for peer in self._purpose.scripted
-            for to_iut, fact in self._facts(peer, self._end)
+            for index, to_iut, fact in self._facts(peer, self._end)
         ]
+        facts = [fact for _, fact in seen]
         for evidence in self._purpose.evidence:
+            once = {name: value for name, value in evidence.items() if name != "count"}
+            if self.shown is None:
+                self.shown = next((index for index, fact in seen if shown(once, [fact])), None)
             if shown(evidence, facts):
                 continue
             if evidence.get("iut"):
@@ -78,11 +84,11 @@ class Deviation:
             )
         )
 
-    def _facts(self, peer: int, until: int | None) -> Iterator[tuple[bool, dict[str, Any]]]:
-        """What there was between the IUT and a peer: whether it went to the IUT, and its facts."""
+    def _facts(self, peer: int, until: int | None) -> Iterator[tuple[int, bool, dict[str, Any]]]:
+        """What there was between the IUT and a peer: in which sighting, whether it went to the IUT, and its facts."""
         watch = Watch(self._keylog, Authorities(self._authorities))
-        for sighting in self._lab.sightings[:until]:
+        for index, sighting in enumerate(self._lab.sightings[:until]):
             if sighting.peer == peer and sighting.link is not Link.CPU and sighting.fate != "lost":
                 source = peer if sighting.towards else self._purpose.iut
                 for fact in watch.datagram(source, sighting.data[HEADER.size :]):
-                    yield sighting.towards, fact
+                    yield index, sighting.towards, fact

@@ -87,6 +87,13 @@ class CaseResult:
     """File name of the trace, relative to report.json."""
     capture: str = ""
     """File name of the pcapng, relative to report.json."""
+    rules: dict[str, int] = field(default_factory=dict)
+    """The model's rules that were taken, each with the number of the capture's first frame with which it was; 0 if no
+    frame moved then."""
+    met: list[str] = field(default_factory=list)
+    """`IDLE hello-cookie`: events, each with a state of the model in which it came."""
+    shown: int = 0
+    """The frame of the capture that shows the peer's deviation from DTLS; 0 if the purpose has none."""
     reproduce: str = ""
     """A command line to copy and paste."""
     expected: str = ""

@@ -172,6 +172,7 @@ def run(args: argparse.Namespace) -> int:
         print(progress_line(done, total, case, progress_style), file=sys.stderr, flush=True)
 
     args.out.mkdir(parents=True, exist_ok=True)
+    previous = baseline or _previous(args.out)
     interrupted = False
     try:
         report = run_campaign(
@@ -193,7 +194,7 @@ def run(args: argparse.Namespace) -> int:
         missing = _missing(target, args.profile, len(purposes) - len(cases))
         report = Report(command="", target=target, profile=args.profile, seed=seed, cases=[*cases, missing])
     report.command = _command(args, target, seed)
-    page = write_report(report, args.out)
+    page = write_report(report, args.out, previous, selected=bool(args.purposes))
     _print(report, args.out, as_json=args.json)
     for line in _covered(purposes, args.out):
         print(line, file=sys.stderr if args.json else sys.stdout)
@@ -262,6 +263,14 @@ def _baseline(path: Path) -> Report:
         raise UsageError(f"--baseline {path}: {error.strerror}; it is the report.json of an earlier run") from error
     except ValueError as error:
         raise UsageError(f"--baseline {error}") from error
+
+
+def _previous(out: Path) -> Report | None:
+    """The run whose report this one replaces; None if there is none, or none that can be read."""
+    try:
+        return Report.load(out / "report.json")
+    except (OSError, ValueError):
+        return None
 
 
 def _compare(baseline: Report, report: Report, args: argparse.Namespace) -> int:

@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from conformance.report.console import deadline_text, summary, worst_first
 from conformance.report.ladder import around, lay_out, seconds, svg_ladder
+from conformance.report.matrices import matrices
 from conformance.report.requirements import Requirement
 from conformance.results import CaseResult, Report
 from model.verdict import Verdict
@@ -32,13 +33,16 @@ _OPEN = 3
 
 _DRAWN = 500
 """Cases with a ladder: all that did not pass, then as many of the others. The page of thousands has to open."""
-_CITED = 40
-"""Cases that a requirement names, the worst first."""
 
 
-def render_page(report: Report, known: Mapping[str, Requirement]) -> str:
-    """The page's text. The same report gives the same page."""
-    css = (_FOLDER / "page.css").read_text("utf-8")
+def render_page(
+    report: Report, known: Mapping[str, Requirement], previous: Report | None = None, *, selected: bool = False
+) -> str:
+    """The page's text, with what differs from the `previous` run. The same reports give the same page.
+
+    `selected`: only some cases were run, and the others are not missed.
+    """
+    css = (_FOLDER / "page.css").read_text("utf-8") + (_FOLDER / "matrices.css").read_text("utf-8")
     script = (_FOLDER / "page.js").read_text("utf-8")
     environment = Environment(
         loader=FileSystemLoader(_FOLDER),
@@ -53,7 +57,6 @@ def render_page(report: Report, known: Mapping[str, Requirement]) -> str:
     for standing in dict.fromkeys(case.standing for case in ordered):
         bar.append({"verdict": standing, "x": x, "width": counts[standing]})
         x += counts[standing]
-    ledger = _ledger(report, known)
     return environment.get_template("page.html.j2").render(
         report=report,
         summary=summary(report),
@@ -61,8 +64,7 @@ def render_page(report: Report, known: Mapping[str, Requirement]) -> str:
         bar=bar,
         bar_width=max(1, x),
         cases=[_case(case, known, is_open=index < _OPEN, drawn=index < _DRAWN) for index, case in enumerate(ordered)],
-        ledger=ledger,
-        cited=sum(1 for row in ledger if row["cases"]),
+        **matrices(report, known, previous, selected),
         css=Markup(css),
         script=Markup(script),
         policy=f"default-src 'none'; style-src '{_hash(css)}'; script-src '{_hash(script)}'; "
@@ -70,9 +72,16 @@ def render_page(report: Report, known: Mapping[str, Requirement]) -> str:
     )
 
 
-def write_page(report: Report, path: Path, known: Mapping[str, Requirement]) -> None:
+def write_page(
+    report: Report,
+    path: Path,
+    known: Mapping[str, Requirement],
+    previous: Report | None = None,
+    *,
+    selected: bool = False,
+) -> None:
     """Write the page. Raises OSError if the file cannot be written."""
-    path.write_text(render_page(report, known), "utf-8")
+    path.write_text(render_page(report, known, previous, selected=selected), "utf-8")
 
 
 def _hash(text: str) -> str:
@@ -118,21 +127,3 @@ def _case(case: CaseResult, known: Mapping[str, Requirement], *, is_open: bool, 
 def _rule(requirement: str, known: Mapping[str, Requirement]) -> dict[str, str]:
     rule = known.get(requirement)
     return {"id": requirement, "text": rule.text if rule else "", "historic": rule.historic if rule else ""}
-
-
-def _ledger(report: Report, known: Mapping[str, Requirement]) -> list[dict[str, Any]]:
-    """The requirements of the protocol page and of the cases, with the cases that cite them and the worst verdict."""
-    citing: dict[str, list[CaseResult]] = {requirement: [] for requirement in known}
-    for case in report.cases:
-        for requirement in case.requirements:
-            citing.setdefault(requirement, []).append(case)
-    return [
-        {
-            "id": requirement,
-            "line": known[requirement].line if requirement in known else "",
-            "verdict": max(case.verdict for case in cases).name if cases else "",
-            "cases": [case.case for case in worst_first(cases)[:_CITED]],
-            "more": max(0, len(cases) - _CITED),
-        }
-        for requirement, cases in citing.items()
-    ]

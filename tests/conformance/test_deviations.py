@@ -164,6 +164,33 @@ class TestCaught:
         assert done.divergence is not None
         assert done.divergence.requirements == ["RFC6347-38", "RFC6347-41", "RFC6347-42"]
 
+    @pytest.mark.parametrize(("extension", "at_once"), [("00170000", True), ("44440000", False)])
+    def test_an_extension_that_is_there_twice_in_its_hello(self, extension: str, at_once: bool) -> None:
+        """RFC5246-21: the case that cites it fails with the hello; one more extension of another kind may be there."""
+
+        def alter(data: bytes) -> bytes:
+            if not (of_kind(data, ContentType.HANDSHAKE) and data[8 + 13] == HandshakeType.CLIENT_HELLO):
+                return data
+            at = data.index(bytes.fromhex("00170000"))
+            for place, size in ((6, 2), (8 + 11, 2), (8 + 14, 3), (8 + 22, 3)):  # frame, record, message, fragment
+                order = "little" if place == 6 else "big"
+                length = int.from_bytes(data[place : place + size], order) + 4
+                data = data[:place] + length.to_bytes(size, order) + data[place + size :]
+            body = 8 + 13 + 12 + 2 + 32
+            extensions = body + 1 + data[body]
+            extensions += 1 + data[extensions]
+            extensions += 2 + int.from_bytes(data[extensions : extensions + 2], "big")
+            extensions += 1 + data[extensions]
+            length = int.from_bytes(data[extensions : extensions + 2], "big") + 4
+            data = data[:extensions] + length.to_bytes(2, "big") + data[extensions + 2 :]
+            return data[:at] + bytes.fromhex(extension) + data[at:]
+
+        (purpose,) = (p for p in load_purposes() if p.id == "unregistered-16")
+        done = run(purpose, lambda: Altered(alter)).result
+        assert (done.verdict is Verdict.FAIL) is at_once
+        assert done.divergence is None or (done.divergence.step, done.divergence.observed[0]) == (1, "unknown(link=0)")
+        assert "RFC5246-21" in done.requirements
+
     def test_an_iut_that_is_dead_afterwards(self) -> None:
         class Dead(ReferenceTarget):
             alerted = False

@@ -153,3 +153,13 @@ def test_wipe() -> None:
     own = Deployment.create([3], seed=b"s").credentials(3)
     own.wipe()
     assert own.key == bytes(len(own.key))
+
+
+def test_certificates_are_version_3_with_a_short_positive_serial_number() -> None:
+    """RFC 5280, sections 4.1.2.1 and 4.1.2.2; the runtime ones are made by the same function."""
+    deployment = Deployment.create([3, 65_535], seed=b"s")
+    made = [deployment.credentials(i) for i in (3, 65_535)]
+    for der in [deployment.authority.certificate, *(one.certificate for one in made)]:
+        certificate = x509.load_der_x509_certificate(der)
+        assert certificate.version is x509.Version.v3
+        assert 0 < certificate.serial_number.bit_length() < 8 * 20

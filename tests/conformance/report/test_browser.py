@@ -112,7 +112,8 @@ def test_keyboard_alone_opens_a_case(page: playwright.Page) -> None:
 def test_the_body_never_scrolls_sideways(page: playwright.Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 844})
     page.locator("#expand").click()
-    page.locator("summary.section").click()
+    for section in page.locator("summary.section").all():
+        section.click()
     assert page.evaluate("document.documentElement.scrollWidth") == width
 
 

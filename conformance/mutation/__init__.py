@@ -1,0 +1,1 @@
+"""The mutation matrix: wrong firmwares, built and judged, and which case catches each. `make mutants` runs it."""
