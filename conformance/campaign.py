@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from conformance.targets.base import HarnessError, Target
 from conformance.targets.native import NativeTarget
 from conformance.targets.qemu import QemuTarget
 from conformance.targets.reference import ReferenceTarget
+from conformance.targets.spare import Spare
 from model.profile import PROFILES
 
 __all__ = ["DEFAULT_FIRMWARE", "load_purposes", "replay", "run_campaign", "trace_header"]
@@ -48,8 +50,8 @@ class Job:
     suite: Path | None = None
     """The folder that has the purpose, if it is a generated one."""
 
-    def make_target(self) -> Target:
-        """A new handle. Raises HarnessError if there is nothing to run."""
+    def make_target(self, spare: Spare | None = None) -> Target:
+        """A new handle; `spare` is for a QEMU that may serve several cases. Raises HarnessError if nothing can run."""
         if self.target == "reference":
             return ReferenceTarget()
         if self.target == "native":
@@ -59,12 +61,12 @@ class Job:
             raise HarnessError(
                 f"no firmware at {firmware}: `make firmware` builds it, or name yours with --firmware ELF"
             )
-        return QemuTarget(firmware)
+        return QemuTarget(firmware, spare=spare)
 
-    def run(self) -> CaseResult:
+    def run(self, spare: Spare | None = None) -> CaseResult:
         """Run it and write trace and capture into `out`."""
         try:
-            outcome = run_case(self.purpose, self.make_target, profile=self.profile, seed=self.seed)
+            outcome = run_case(self.purpose, partial(self.make_target, spare), profile=self.profile, seed=self.seed)
         except Exception as error:  # a bug of ours costs this case, not the others of the run
             fault = HarnessError(
                 f"internal error: {type(error).__name__}: {error}", traceback.format_exc().splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import struct
 from pathlib import Path
@@ -37,6 +38,7 @@ class Elf:
         starts = [table + size * n for n in range(number)]
         if any(start + _SEGMENT.size > len(data) for start in starts):
             raise HarnessError(f"{path} is cut off: its program headers lie behind its end; build it again")
+        self.digest = hashlib.sha256(data).hexdigest()
         segments = [_SEGMENT.unpack_from(data, start) for start in starts]
         self._cleared = [(s[3] + s[4], s[3] + s[5]) for s in segments if s[0] == _LOAD and s[5] > s[4]]
 
