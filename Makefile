@@ -106,7 +106,7 @@ LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --gene
 
 lock: setup-test
 	@$(LOCK) --output-file requirements/run.txt
-	@$(LOCK) --constraint requirements/run.txt --extra test --extra lint --extra dev --output-file requirements/test.txt
+	@$(LOCK) --constraint requirements/run.txt --extra test --extra cluster --extra lint --extra dev --output-file requirements/test.txt
 
 clean:
 	rm -rf -- $(BUILD) .venv .tox reports/out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import shlex
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from conformance.capture import write_capture
+from conformance.capture import capture_bytes
 from conformance.case import TRACE_VERSION, Outcome, run_case, unstarted
 from conformance.purpose import BadPurpose, Purpose, load_purposes, parse
 from conformance.results import CaseResult, Report
+from conformance.running.base import Done, Engine
+from conformance.running.journal import Journal, qemu_version, suite_version
+from conformance.running.processes import run_in_processes
 from conformance.targets.base import HarnessError, Target
 from conformance.targets.native import NativeTarget
 from conformance.targets.qemu import QemuTarget
 from conformance.targets.reference import ReferenceTarget
 from conformance.targets.spare import Spare
 from model.profile import PROFILES
+from model.verdict import Verdict
 
 __all__ = ["DEFAULT_FIRMWARE", "load_purposes", "replay", "run_campaign", "trace_header"]
 
@@ -65,25 +68,30 @@ class Job:
 
     def run(self, spare: Spare | None = None) -> CaseResult:
         """Run it and write trace and capture into `out`."""
+        return self.execute(spare).keep(self.out)
+
+    def execute(self, spare: Spare | None = None) -> Done:
+        """Run it; trace and capture come with the result."""
         try:
             outcome = run_case(self.purpose, partial(self.make_target, spare), profile=self.profile, seed=self.seed)
         except Exception as error:  # a bug of ours costs this case, not the others of the run
-            fault = HarnessError(
-                f"internal error: {type(error).__name__}: {error}", traceback.format_exc().splitlines()
-            )
-            outcome = Outcome(unstarted(self.purpose, self.profile, fault), "")
-        return self._keep(outcome)
+            return self.lost(f"internal error: {type(error).__name__}: {error}", traceback.format_exc().splitlines())
+        return self._done(outcome)
 
-    def _keep(self, outcome: Outcome) -> CaseResult:
-        result = outcome.result
+    def lost(self, why: str, evidence: Sequence[str] = ()) -> Done:
+        """The result, ERROR, if the case could not be run."""
+        return self._done(Outcome(unstarted(self.purpose, self.profile, HarnessError(why, list(evidence))), ""))
+
+    def _done(self, outcome: Outcome) -> Done:
+        result, files = outcome.result, {}
         result.reproduce = self.command()
         if outcome.trace:
             result.trace = f"{self.purpose.id}.jsonl"
-            (self.out / result.trace).write_text(outcome.trace, "utf-8")
+            files[result.trace] = outcome.trace.encode()
         if outcome.trace and self.captures:
             result.capture = f"{self.purpose.id}.pcapng"
-            write_capture(self.out / result.capture, outcome.frames, outcome.secrets, outcome.context)
-        return result
+            files[result.capture] = capture_bytes(outcome.frames, outcome.secrets, outcome.context)
+        return Done(result, files)
 
     def command(self) -> str:
         """The command line that runs this case alone."""
@@ -109,51 +117,54 @@ def run_campaign(
     progress: Progress,
     captures: bool = True,
     suite: Path | None = None,
+    engine: Engine | None = None,
+    resumed: Callable[[Sequence[CaseResult]], None] | None = None,
 ) -> Report:
     """Run purposes and write their traces and `captures` into `out`, which exists. `jobs` cases run at a time.
     `suite` is the folder that they come from, for the commands that run one of them again.
 
     `progress` hears of each case as it ends: how many have, of how many, and the case. The report has the cases in the
-    order of `purposes`. Raises HarnessError if nothing at all can be run.
+    order of `purposes`. `engine` runs the cases, in place of `jobs` processes of this machine. With `resumed`, the
+    cases that an earlier run into `out` has finished are not run again; it hears of them once, before all else.
+    Raises HarnessError if nothing at all can be run, or if the earlier run was of another kind.
     """
     if profile not in PROFILES:
         raise HarnessError(f"no profile {profile}; there are {', '.join(PROFILES)}")
-    _forget(out)
     work = [Job(p, target, firmware, profile, seed, out, captures, suite) for p in purposes]
     if work:
         work[0].make_target().close()
+    by_id = {purpose.id: purpose for purpose in purposes}
+    binary = {"qemu": firmware or DEFAULT_FIRMWARE, "native": firmware or DEFAULT_NATIVE}.get(target)
+    digest = "" if binary is None else _sha256(binary)
+    run = {"target": target, "firmware": digest, "profile": profile, "seed": seed, "captures": captures}
+    journal = Journal(out, run | {"suite's version": suite_version(), "QEMU": qemu_version()})
     results: dict[str, CaseResult] = {}
-    for result in _run_all(work, jobs):
-        results[result.case] = result
-        progress(len(results), len(work), result)
+    if resumed is None:
+        _forget(out)
+        journal.begin()
+    else:
+        results = {case.case: case for case in journal.resume(by_id)}
+        for job in work:
+            if job.purpose.id in results:
+                results[job.purpose.id].reproduce = job.command()
+        resumed([results[p.id] for p in purposes if p.id in results])
+    left = [job for job in work if job.purpose.id not in results]
+    with closing(engine(left) if engine else run_in_processes(left, min(jobs, max(len(left), 1)))) as ended:
+        for done in ended:
+            result = done.keep(out)
+            journal.add(by_id[result.case], result)
+            results[result.case] = result
+            progress(len(results), len(work), result)
+    if all(result.verdict is not Verdict.ERROR for result in results.values()):
+        journal.end()
     return Report(
         command="",
         target=target,
         profile=profile,
         seed=seed,
-        firmware=_firmware(firmware or DEFAULT_FIRMWARE) if target == "qemu" else {},
+        firmware={"path": str(binary), "sha256": digest} if target == "qemu" else {},
         cases=[results[p.id] for p in purposes],
     )
-
-
-def _run_all(work: Sequence[Job], jobs: int) -> Iterator[CaseResult]:
-    if jobs == 1:
-        yield from (job.run() for job in work)
-        return
-    try:
-        executor = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("forkserver"))
-    except OSError as error:
-        raise HarnessError(
-            f"cannot run {jobs} cases at a time ({error}): use -j 1, or make /dev/shm writable"
-        ) from error
-    with executor as pool:
-        waiting = {pool.submit(job.run): job for job in work}
-        try:
-            for future in as_completed(waiting):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
 
 
 def _forget(out: Path) -> None:
@@ -168,8 +179,8 @@ def _forget(out: Path) -> None:
                 (out / name).unlink(missing_ok=True)
 
 
-def _firmware(path: Path) -> dict[str, Any]:
-    return {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def replay(trace: Path, *, target: str | None, firmware: Path | None, out: Path) -> CaseResult:

@@ -41,6 +41,7 @@ examples:
   scewl conform 'glare-*' SES-8 --firmware my.elf -j 2
   scewl conform register-then-send --target reference --seed 7 --json
   scewl conform --suite reports/out/suite -j 2
+  scewl conform --suite reports/out/suite -j 2 --resume      go on where an interrupted run stopped
   scewl conform --firmware my.elf --baseline known.json      known.json: the report.json of a run before
 
 Each case leaves a trace and a capture, which holds the session secrets. To see the DTLS inside:
@@ -97,6 +98,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="FILE",
         help="a report.json of an earlier run: exit with 1 if a verdict differs from it, else with 0",
     )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="do not run again what an earlier run into --out has finished with the same firmware, seed and suite",
+    )
     parser.add_argument("--list", action="store_true", help="list the purposes that would run, and run nothing")
     parser.add_argument("-j", "--jobs", type=int, default=1, metavar="N", help="cases at a time (default: 1)")
     parser.set_defaults(run=run)
@@ -140,6 +146,10 @@ def run(args: argparse.Namespace) -> int:
         finished.append(case)
         print(progress_line(done, total, case, progress_style), file=sys.stderr, flush=True)
 
+    def resumed(cases: Sequence[CaseResult]) -> None:
+        finished.extend(cases)
+        print(f"resumed: {len(cases)} of {len(purposes)} cases are from {args.out}", file=sys.stderr, flush=True)
+
     args.out.mkdir(parents=True, exist_ok=True)
     interrupted = False
     try:
@@ -153,6 +163,7 @@ def run(args: argparse.Namespace) -> int:
             jobs=args.jobs,
             progress=progress,
             suite=args.suite,
+            resumed=resumed if args.resume else None,
         )
     except KeyboardInterrupt:
         interrupted = True
@@ -165,7 +176,10 @@ def run(args: argparse.Namespace) -> int:
     _print(report, args.out, as_json=args.json)
     print(f"report: {page}", file=sys.stderr if args.json else sys.stdout)
     if interrupted:
-        complain(f"interrupted after {len(finished)} of {len(purposes)} cases; the report has those")
+        complain(
+            f"interrupted after {len(finished)} of {len(purposes)} cases; the report has those",
+            "the same command with --resume runs the others",
+        )
         return EXIT_INTERRUPTED
     if baseline is not None:
         return _compare(baseline, report, args)
