@@ -52,6 +52,8 @@ class Job:
     """Whether the frames are written, too."""
     suite: Path | None = None
     """The folder that has the purpose, if it is a generated one."""
+    cold: bool = False
+    """Whether each boot of a firmware is a new QEMU."""
 
     def make_target(self, spare: Spare | None = None) -> Target:
         """A new handle; `spare` is for a QEMU that may serve several cases. Raises HarnessError if nothing can run."""
@@ -64,7 +66,7 @@ class Job:
             raise HarnessError(
                 f"no firmware at {firmware}: `make firmware` builds it, or name yours with --firmware ELF"
             )
-        return QemuTarget(firmware, spare=spare)
+        return QemuTarget(firmware, spare=None if self.cold else spare)
 
     def run(self, spare: Spare | None = None) -> CaseResult:
         """Run it and write trace and capture into `out`."""
@@ -117,6 +119,7 @@ def run_campaign(
     progress: Progress,
     captures: bool = True,
     suite: Path | None = None,
+    cold: bool = False,
     engine: Engine | None = None,
     resumed: Callable[[Sequence[CaseResult]], None] | None = None,
 ) -> Report:
@@ -124,17 +127,18 @@ def run_campaign(
     `suite` is the folder that they come from, for the commands that run one of them again.
 
     `progress` hears of each case as it ends: how many have, of how many, and the case. The report has the cases in the
-    order of `purposes`. `engine` runs the cases, in place of `jobs` processes of this machine. With `resumed`, the
-    cases that an earlier run into `out` has finished are not run again; it hears of them once, before all else.
-    Raises HarnessError if nothing at all can be run, or if the earlier run was of another kind.
+    order of `purposes`. `cold` wants a new QEMU for each boot. `engine` runs the cases, in place of `jobs` processes of
+    this machine. With `resumed`, the cases that an earlier run into `out` has finished are not run again; it hears of
+    them once, before all else. Raises HarnessError if nothing at all can be run, or if the earlier run was of another
+    kind.
     """
     if profile not in PROFILES:
         raise HarnessError(f"no profile {profile}; there are {', '.join(PROFILES)}")
-    work = [Job(p, target, firmware, profile, seed, out, captures, suite) for p in purposes]
+    work = [Job(p, target, firmware, profile, seed, out, captures, suite, cold) for p in purposes]
     if work:
         work[0].make_target().close()
     by_id = {purpose.id: purpose for purpose in purposes}
-    binary = {"qemu": firmware or DEFAULT_FIRMWARE, "native": firmware or DEFAULT_NATIVE}.get(target)
+    binary = firmware_of(target, firmware)
     digest = "" if binary is None else _sha256(binary)
     run = {"target": target, "firmware": digest, "profile": profile, "seed": seed, "captures": captures}
     journal = Journal(out, run | {"suite's version": suite_version(), "QEMU": qemu_version()})
@@ -165,6 +169,13 @@ def run_campaign(
         firmware={"path": str(binary), "sha256": digest} if target == "qemu" else {},
         cases=[results[p.id] for p in purposes],
     )
+
+
+def firmware_of(target: str, firmware: Path | None) -> Path | None:
+    """The file that a run judges: `firmware` if it is named, else our own; None if the target needs none."""
+    if target == "reference":
+        return None
+    return firmware or (DEFAULT_NATIVE if target == "native" else DEFAULT_FIRMWARE)
 
 
 def _forget(out: Path) -> None:

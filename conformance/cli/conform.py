@@ -8,8 +8,9 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from conformance.cli.shared import (
     EXIT_INTERRUPTED,
@@ -31,6 +32,9 @@ from conformance.results import CaseResult, Report
 from conformance.targets.base import HarnessError
 from model.verdict import Verdict
 
+if TYPE_CHECKING:
+    from conformance.running.base import Engine
+
 _EPILOG = """A PURPOSE is an id, a pattern such as 'glare-*', or a requirement such as SES-9 (docs/protocol.md)
 or RFC6347-41 (docs/rfc6347.md).
 Without any, all are run.
@@ -42,6 +46,7 @@ examples:
   scewl conform register-then-send --target reference --seed 7 --json
   scewl conform --suite reports/out/suite -j 2
   scewl conform --suite reports/out/suite -j 2 --resume      go on where an interrupted run stopped
+  scewl conform --suite reports/out/suite --cluster tcp://host:8786
   scewl conform --firmware my.elf --baseline known.json      known.json: the report.json of a run before
 
 Each case leaves a trace and a capture, which holds the session secrets. To see the DTLS inside:
@@ -104,6 +109,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="do not run again what an earlier run into --out has finished with the same firmware, seed and suite",
     )
     parser.add_argument("--list", action="store_true", help="list the purposes that would run, and run nothing")
+    parser.add_argument(
+        "--cold", action="store_true", help="a new QEMU for each boot, which gives the same results later"
+    )
+    parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="run the cases on the Dask cluster of this scheduler, such as tcp://host:8786, or on one of -j processes "
+        "for `local` (docs/campaigns.md)",
+    )
     parser.add_argument("-j", "--jobs", type=int, default=1, metavar="N", help="cases at a time (default: 1)")
     parser.set_defaults(run=run)
 
@@ -164,6 +178,8 @@ def run(args: argparse.Namespace) -> int:
             progress=progress,
             suite=args.suite,
             resumed=resumed if args.resume else None,
+            cold=args.cold,
+            engine=None if args.cluster is None else _cluster(args, target),
         )
     except KeyboardInterrupt:
         interrupted = True
@@ -184,6 +200,22 @@ def run(args: argparse.Namespace) -> int:
     if baseline is not None:
         return _compare(baseline, report, args)
     return report.verdict.exit_code
+
+
+def _cluster(args: argparse.Namespace, target: str) -> Engine:
+    """What gives the cases to a cluster. Raises HarnessError without the package for it."""
+    from conformance.campaign import firmware_of
+
+    try:
+        from conformance.running.cluster import run_on_cluster
+    except ModuleNotFoundError as error:
+        if error.name not in ("dask", "distributed"):
+            raise
+        raise HarnessError(
+            f"--cluster needs the Python package `distributed`, and there is no `{error.name}`",
+            [".venv/bin/python -m pip install '.[cluster]' installs it in a checkout"],
+        ) from error
+    return partial(run_on_cluster, address=args.cluster, jobs=args.jobs, firmware=firmware_of(target, args.firmware))
 
 
 def _baseline(path: Path) -> Report:

@@ -64,7 +64,7 @@ class QemuTarget(Target):
         self._qemu = qemu
         self._options = tuple(options)
         self._spare = None if busy_poll_ms else spare  # only firmware that sleeps is known to be at rest
-        self._key = (self._elf.digest, qemu, self._busy_limit_ns, self._options)
+        self._key = (self._elf.version, qemu, self._busy_limit_ns, self._options)
         self._rests = False
         """Whether the last step ended well: the firmware sleeps."""
         self._machine: Machine | None = None

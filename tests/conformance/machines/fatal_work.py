@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from conformance.campaign import Job
 from conformance.results import CaseResult
 from conformance.running.base import Done
 from conformance.targets.spare import Spare
@@ -34,3 +35,15 @@ class FatalWork:
 
     def done(self, verdict: Verdict, reason: str) -> Done:
         return Done(CaseResult(self.case, "", "", 10, "", "hardened", [], verdict, reason, 0, 0.0, 0))
+
+
+@dataclass(frozen=True)
+class FatalJob(Job):
+    """A real case that does the same before it begins."""
+
+    folder: Path = Path()
+    deaths: int = 0
+
+    def execute(self, spare: Spare | None = None) -> Done:
+        FatalWork(self.purpose.id, self.folder, self.deaths).execute()
+        return Job.execute(self, spare)
