@@ -15,11 +15,13 @@ from typing import Any
 
 from conformance.capture import capture_bytes
 from conformance.case import TRACE_VERSION, Outcome, run_case, unstarted
+from conformance.cast import Cast
 from conformance.purpose import BadPurpose, Purpose, load_purposes, parse
 from conformance.results import CaseResult, Report
 from conformance.running.base import Done, Engine
 from conformance.running.journal import Journal, qemu_version, suite_version
 from conformance.running.processes import run_in_processes
+from conformance.running.real_time import Differs, Unsuitable, rerun
 from conformance.targets.base import HarnessError, Target
 from conformance.targets.native import NativeTarget
 from conformance.targets.qemu import QemuTarget
@@ -54,6 +56,8 @@ class Job:
     """The folder that has the purpose, if it is a generated one."""
     cold: bool = False
     """Whether each boot of a firmware is a new QEMU."""
+    real_time: bool = False
+    """Whether a case that passes is run once more, in a QEMU in real time."""
 
     def make_target(self, spare: Spare | None = None) -> Target:
         """A new handle; `spare` is for a QEMU that may serve several cases. Raises HarnessError if nothing can run."""
@@ -78,7 +82,21 @@ class Job:
             outcome = run_case(self.purpose, partial(self.make_target, spare), profile=self.profile, seed=self.seed)
         except Exception as error:  # a bug of ours costs this case, not the others of the run
             return self.lost(f"internal error: {type(error).__name__}: {error}", traceback.format_exc().splitlines())
+        if self.real_time and outcome.result.verdict is Verdict.PASS:
+            self._in_real_time(outcome)
         return self._done(outcome)
+
+    def _in_real_time(self, outcome: Outcome) -> None:
+        """Run it again so; the result says what was found."""
+        result, image = outcome.result, Cast(self.purpose, self.seed).image()
+        try:
+            result.evidence = [str(rerun(outcome.trace, self.firmware or DEFAULT_FIRMWARE, image))]
+        except Differs as error:
+            result.verdict, result.reason, result.evidence = Verdict.FAIL, f"In real time: {error.why}", error.evidence
+        except Unsuitable as error:
+            result.verdict, result.reason = Verdict.INCONCLUSIVE, f"Not for real time: {error.why}."
+        except HarnessError as error:
+            result.verdict, result.reason, result.evidence = Verdict.ERROR, error.what, list(error.evidence)
 
     def lost(self, why: str, evidence: Sequence[str] = ()) -> Done:
         """The result, ERROR, if the case could not be run."""
@@ -104,6 +122,8 @@ class Job:
             words += ["--profile", self.profile]
         if self.suite is not None:
             words += ["--suite", str(self.suite)]
+        if self.real_time:
+            words += ["--real-time"]
         return shlex.join(words)
 
 
@@ -120,6 +140,7 @@ def run_campaign(
     captures: bool = True,
     suite: Path | None = None,
     cold: bool = False,
+    real_time: bool = False,
     engine: Engine | None = None,
     resumed: Callable[[Sequence[CaseResult]], None] | None = None,
 ) -> Report:
@@ -127,20 +148,27 @@ def run_campaign(
     `suite` is the folder that they come from, for the commands that run one of them again.
 
     `progress` hears of each case as it ends: how many have, of how many, and the case. The report has the cases in the
-    order of `purposes`. `cold` wants a new QEMU for each boot. `engine` runs the cases, in place of `jobs` processes of
-    this machine. With `resumed`, the cases that an earlier run into `out` has finished are not run again; it hears of
-    them once, before all else. Raises HarnessError if nothing at all can be run, or if the earlier run was of another
-    kind.
+    order of `purposes`. `cold` wants a new QEMU for each boot, `real_time` each case that passes once more in real time.
+    `engine` runs the cases, in place of `jobs` processes of this machine. With `resumed`, the cases that an earlier run
+    into `out` has finished are not run again; it hears of them once, before all else. Raises HarnessError if nothing at
+    all can be run, or if the earlier run was of another kind.
     """
     if profile not in PROFILES:
         raise HarnessError(f"no profile {profile}; there are {', '.join(PROFILES)}")
-    work = [Job(p, target, firmware, profile, seed, out, captures, suite, cold) for p in purposes]
+    work = [Job(p, target, firmware, profile, seed, out, captures, suite, cold, real_time) for p in purposes]
     if work:
         work[0].make_target().close()
     by_id = {purpose.id: purpose for purpose in purposes}
     binary = firmware_of(target, firmware)
     digest = "" if binary is None else _sha256(binary)
-    run = {"target": target, "firmware": digest, "profile": profile, "seed": seed, "captures": captures}
+    run = {
+        "target": target,
+        "firmware": digest,
+        "profile": profile,
+        "seed": seed,
+        "captures": captures,
+        "real time": real_time,
+    }
     journal = Journal(out, run | {"suite's version": suite_version(), "QEMU": qemu_version()})
     results: dict[str, CaseResult] = {}
     if resumed is None:

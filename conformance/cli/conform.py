@@ -47,6 +47,7 @@ examples:
   scewl conform --suite reports/out/suite -j 2
   scewl conform --suite reports/out/suite -j 2 --resume      go on where an interrupted run stopped
   scewl conform --suite reports/out/suite --cluster tcp://host:8786
+  scewl conform --firmware my.elf --real-time -j 8           does virtual time hide anything?
   scewl conform --firmware my.elf --baseline known.json      known.json: the report.json of a run before
 
 Each case leaves a trace and a capture, which holds the session secrets. To see the DTLS inside:
@@ -110,6 +111,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--list", action="store_true", help="list the purposes that would run, and run nothing")
     parser.add_argument(
+        "--real-time",
+        action="store_true",
+        help="run each case that passes once more in a QEMU in real time, and compare; without PURPOSE a sample",
+    )
+    parser.add_argument(
         "--cold", action="store_true", help="a new QEMU for each boot, which gives the same results later"
     )
     parser.add_argument(
@@ -125,6 +131,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Run the command. Raises UsageError and HarnessError."""
     from conformance.campaign import load_purposes, run_campaign  # late: the real DTLS stacks make it slow to load
+    from conformance.running.real_time import SAMPLE
 
     if args.jobs < 1:
         raise UsageError(f"-j {args.jobs}: at least one case at a time")
@@ -132,12 +139,15 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--seed {args.seed}: a seed is 0 or more")
     if args.suite is not None and args.out.resolve() == args.suite.resolve():
         raise UsageError(f"--out {args.out} is the suite, and its traces would be replaced: name another folder")
+    if args.real_time and args.target not in (None, "qemu"):
+        raise UsageError(f"--real-time goes with --target qemu: {args.target} has no clock of its own")
     check_firmware(args.target, args.firmware)
     baseline = None if args.baseline is None else _baseline(args.baseline)
     seed = args.seed or 0
     try:
         if args.suite is None:
-            purposes = select(load_purposes(), args.purposes)
+            wanted = list(SAMPLE) if args.real_time and not args.purposes else args.purposes
+            purposes = select(load_purposes(), wanted)
         else:
             from conformance.generation import suite as generated
 
@@ -179,6 +189,7 @@ def run(args: argparse.Namespace) -> int:
             suite=args.suite,
             resumed=resumed if args.resume else None,
             cold=args.cold,
+            real_time=args.real_time,
             engine=None if args.cluster is None else _cluster(args, target),
         )
     except KeyboardInterrupt:
@@ -299,6 +310,8 @@ def _command(args: argparse.Namespace, target: str, seed: int) -> str:
         words += ["--firmware", str(args.firmware)]
     if args.suite is not None:
         words += ["--suite", str(args.suite)]
+    if args.real_time:
+        words += ["--real-time"]
     return shlex.join([*words, "--profile", args.profile, "--seed", str(seed)])
 
 

@@ -58,15 +58,16 @@ class Machine:
         self,
         elf: Path,
         image: bytes,
-        shim: Path,
+        shim: Path | None,
         qemu: str,
         busy_limit_ns: int,
         busy_is_idle_ns: int,
         options: Sequence[str] = (),
     ) -> None:
-        """Start QEMU; HarnessError without one. `image` goes through an anonymous file: its keys reach no disk.
+        """Start QEMU. `image` goes through an anonymous file: its keys reach no disk.
 
-        `options` are further arguments of QEMU's.
+        Without a `shim` it runs in real time, and only `write`, `pump` and `close` work. `options` are further
+        arguments of QEMU's. Raises FileNotFoundError if there is no QEMU.
         """
         self.received: deque[tuple[Link, bytes]] = deque()
         """Bytes that left the firmware, in order within a link."""
@@ -98,16 +99,17 @@ class Machine:
                 child.append(errors_write)
                 self._files.append(errors_read)
                 self._watch(errors_read, "messages")
-                library = os.open(shim, os.O_RDONLY)
-                child.append(library)
-                environment = dict(
-                    os.environ,
-                    LD_PRELOAD=f"/proc/self/fd/{library}",  # a path would be split at blanks
-                    SCEWL_SHIM_CONTROL=str(theirs),
-                    SCEWL_SHIM_STREAMS=self._streams,
-                    SCEWL_SHIM_BUSY_LIMIT=str(busy_limit_ns),
-                    SCEWL_SHIM_BUSY_IS_IDLE=str(busy_is_idle_ns),
-                )
+                environment = dict(os.environ)
+                if shim is not None:
+                    library = os.open(shim, os.O_RDONLY)
+                    child.append(library)
+                    environment |= {
+                        "LD_PRELOAD": f"/proc/self/fd/{library}",  # a path would be split at blanks
+                        "SCEWL_SHIM_CONTROL": str(theirs),
+                        "SCEWL_SHIM_STREAMS": self._streams,
+                        "SCEWL_SHIM_BUSY_LIMIT": str(busy_limit_ns),
+                        "SCEWL_SHIM_BUSY_IS_IDLE": str(busy_is_idle_ns),
+                    }
                 self.process = subprocess.Popen(
                     command,
                     env=environment,

@@ -48,6 +48,9 @@ class Campaign:
         jobs: int,
         progress: Callable[[int, int, CaseResult], None],
         suite: Path | None = None,
+        cold: bool = False,
+        real_time: bool = False,
+        engine: object = None,
         resumed: Callable[[Sequence[CaseResult]], None] | None = None,
     ) -> Report:
         assert out.is_dir() and suite is None
