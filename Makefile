@@ -1,6 +1,6 @@
 # Every target works from any state of the checkout. Paths are relative: a checkout's own path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: help check conform conform-host transitions host test fuzz fuzz-firmware soak firmware firmware-check firmware-report \
+.PHONY: help check conform conform-host steady real-time transitions host test fuzz fuzz-firmware soak firmware firmware-check firmware-report \
         setup setup-check setup-test lock clean
 .DELETE_ON_ERROR:
 
@@ -25,6 +25,8 @@ TOX_ENV = UV_NO_INDEX=1 UV_FIND_LINKS="$$PWD/$(BUILD)/wheels" UV_CACHE_DIR="$$PW
 help:
 	@echo "make conform         run the conformance suite against our firmware in QEMU; report: reports/out/"
 	@echo "make conform-host    the same suite against the same C on this machine, under ASan and UBSan (host: only build it)"
+	@echo "make steady          the suite twice with all cores busy: is each byte the same? (minutes)"
+	@echo "make real-time       some cases once more with the clock on the wall: does virtual time hide anything?"
 	@echo "make transitions     every transition of the model's controller, on that build; report: reports/transitions.md"
 	@echo "make check           check the model: every state, every property; report: reports/out/check/"
 	@echo "make test            everything: linters, static checks of the firmware, all tests (tox)"
@@ -73,6 +75,13 @@ firmware-report: firmware
 
 conform: firmware
 	@.venv/bin/scewl conform --firmware $(BUILD)/firmware/controller.elf -j "$$(nproc)" $(ARGS)
+
+steady: firmware
+	@.venv/bin/python benchmarks/steadiness.py --firmware $(BUILD)/firmware/controller.elf $(ARGS)
+
+# Its cases wait more than they compute.
+real-time: firmware
+	@.venv/bin/scewl conform --real-time --firmware $(BUILD)/firmware/controller.elf --out reports/out/real-time -j 8 $(ARGS)
 
 host: setup
 	@firmware/fetch-mbedtls.sh $(BUILD)/mbedtls

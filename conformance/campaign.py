@@ -148,7 +148,7 @@ def run_campaign(
     `suite` is the folder that they come from, for the commands that run one of them again.
 
     `progress` hears of each case as it ends: how many have, of how many, and the case. The report has the cases in the
-    order of `purposes`. `cold` wants a new QEMU for each boot, `real_time` each case that passes once more in real time.
+    order of `purposes`. `cold` wants a new QEMU for each boot, `real_time` those that pass once more in real time.
     `engine` runs the cases, in place of `jobs` processes of this machine. With `resumed`, the cases that an earlier run
     into `out` has finished are not run again; it hears of them once, before all else. Raises HarnessError if nothing at
     all can be run, or if the earlier run was of another kind.

@@ -31,7 +31,32 @@ ANSWER_S: Final = 20.0
 """So long an answer may take to compute."""
 LONGEST_MS: Final = 30_000
 """Virtual time of a case that is run in real time: longer ones cost patience."""
-SAMPLE: Final = ["broadcast", "cpu-waits", "cut-flight-4", "delayed-flight-2", "deregister", "duplicate-flight-4", "faa-idle", "glare-higher", "glare-lower", "junk-radio", "lost-flight-1", "lost-flight-2", "lost-flight-3", "lost-flight-4", "lost-flight-5", "overheard", "record-lost-2", "register", "registered-16", "registered-16384", "repeat-does-not-rearm-client", "response-bad-ca", "unregistered-16", "yield-with-cpu-waiting"]
+SAMPLE: Final = (
+    "broadcast",
+    "cpu-waits",
+    "cut-flight-4",
+    "delayed-flight-2",
+    "deregister",
+    "duplicate-flight-4",
+    "faa-idle",
+    "glare-higher",
+    "glare-lower",
+    "junk-radio",
+    "lost-flight-1",
+    "lost-flight-2",
+    "lost-flight-3",
+    "lost-flight-4",
+    "lost-flight-5",
+    "overheard",
+    "record-lost-2",
+    "register",
+    "registered-16",
+    "registered-16384",
+    "repeat-does-not-rearm-client",
+    "response-bad-ca",
+    "unregistered-16",
+    "yield-with-cpu-waiting",
+)
 """Cases with little virtual time: both roles, registration, all lengths, each first timeout."""
 
 

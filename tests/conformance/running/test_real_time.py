@@ -139,7 +139,7 @@ class TestCampaign:
 
     def test_without_names_the_sample_is_run(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["conform", "--real-time", "--list", "--json"]) == 0
-        assert [row["id"] for row in json.loads(capsys.readouterr().out)] == SAMPLE
+        assert [row["id"] for row in json.loads(capsys.readouterr().out)] == list(SAMPLE)
 
     def test_only_qemu_has_a_clock(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["conform", "--real-time", "--target", "reference"]) == 2
