@@ -29,11 +29,14 @@ from conformance.generation import suite as generated
 from conformance.results import Report
 from conformance.targets.base import HarnessError
 
+_BUSY = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
+"""Ends with the program, however that ends."""
+
 
 @contextmanager
 def every_core_busy() -> Iterator[None]:
     """Two loops for each core, until the context is left."""
-    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * (os.cpu_count() or 1))]
+    busy = [subprocess.Popen([sys.executable, "-c", _BUSY]) for _ in range(2 * (os.cpu_count() or 1))]
     try:
         yield
     finally:
