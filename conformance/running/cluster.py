@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import signal
 import threading
 from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
@@ -144,12 +145,13 @@ def _client(address: str, jobs: int) -> Iterator[Client]:
     # What Dask says of workers that die is not for whoever waits for verdicts: nothing is lost.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     if address == LOCAL:
-        with (
-            dask.config.set({"distributed.scheduler.allowed-failures": 0}),  # `_results` counts them
-            LocalCluster(jobs, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL) as cluster,
-            Client(cluster) as client,
-        ):
-            yield client
+        with dask.config.set({"distributed.scheduler.allowed-failures": 0}):  # `_results` counts them
+            with _interrupts_ignored():
+                cluster = LocalCluster(
+                    jobs, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+                )
+            with cluster, Client(cluster) as client:
+                yield client
         return
     try:
         client = Client(address, timeout=_CONNECT_S)
@@ -157,3 +159,16 @@ def _client(address: str, jobs: int) -> Iterator[Client]:
         raise HarnessError(f"no Dask scheduler at {address} ({error}); `dask scheduler` starts one") from error
     with client:
         yield client
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """What starts here does not hear Ctrl-C: the program does, and ends it."""
+    if threading.current_thread() is not threading.main_thread():  # only that may say so
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -130,10 +130,14 @@ class TestBytes:
         assert len(written[0]) == 2 * len(cases)
         assert written[0] == written[1] == written[2]
 
-    def test_bytes_that_nobody_read_are_gone(self, boot: Boot) -> None:
+    @pytest.mark.parametrize("size", [20, 5_000, 512_000])
+    def test_bytes_that_nobody_read_are_gone(self, boot: Boot, size: int) -> None:
+        """In the FIFO; in the shim; in all buffers on the way."""
         target = boot("picky")
-        target.send(Link.CPU, bytes(range(256)) * 2000)  # more than all buffers on the way
+        pid = target.pid
+        target.send(Link.CPU, bytes(range(250)) * (size // 250 + 1))
         assert target.boot(b"A") == Reaction(0, None)
+        assert target.pid == pid, "not a warm boot"
         assert target.send(Link.RADIO, b"g") == Reaction(0, None), "nothing is left of what came before"
         assert target.send(Link.CPU, b"new").chunks == ((Link.CPU, b"new"),)
 

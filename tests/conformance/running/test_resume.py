@@ -54,10 +54,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def interrupted(out: Path, how: Callable[[subprocess.Popen[str]], None], jobs: int) -> tuple[int, str]:
+def interrupted(out: Path, how: Callable[[subprocess.Popen[str]], None], *options: str) -> tuple[int, str]:
     """Run the program, and do something to it after the third case; its exit code and what it said."""
     program = subprocess.Popen(
-        [*COMMAND, "--out", str(out), "-j", str(jobs)],
+        [*COMMAND, "--out", str(out), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -82,12 +82,12 @@ def same(one: Path, other: Path) -> bool:
     return content(one) == content(other)
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_ctrl_c_leaves_a_report_and_resume_completes_it(whole: Path, tmp_path: Path, jobs: int) -> None:
+@pytest.mark.parametrize("options", [["-j1"], ["-j2"], ["-j2", "--cluster=local"]], ids=" ".join)
+def test_ctrl_c_leaves_a_report_and_resume_completes_it(whole: Path, tmp_path: Path, options: list[str]) -> None:
     def ctrl_c(program: subprocess.Popen[str]) -> None:
         os.killpg(program.pid, signal.SIGINT)  # a terminal sends it to all
 
-    code, told = interrupted(tmp_path, ctrl_c, jobs)
+    code, told = interrupted(tmp_path, ctrl_c, *options)
     assert code == 130 and "Traceback" not in told and "--resume" in told
     cut = Report.load(tmp_path / "report.json")
     assert cut.verdict is Verdict.ERROR and 4 <= len(cut.cases) <= len(CASES)
@@ -101,7 +101,7 @@ def test_ctrl_c_leaves_a_report_and_resume_completes_it(whole: Path, tmp_path: P
 
 
 def test_a_program_that_was_killed_can_be_resumed_too(whole: Path, tmp_path: Path) -> None:
-    code, _ = interrupted(tmp_path, lambda program: program.kill(), 2)
+    code, _ = interrupted(tmp_path, lambda program: program.kill(), "-j2")
     assert code == -signal.SIGKILL and not (tmp_path / "report.json").exists()
     report, ran, reused = run(tmp_path, resume=True)
     (tmp_path / "report.json").write_text(report.to_json())
