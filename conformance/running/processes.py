@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import threading
 from collections import Counter, deque
 from collections.abc import Generator, Sequence
 from contextlib import suppress
@@ -28,12 +29,7 @@ def run_in_processes(work: Sequence[Work], jobs: int) -> Generator[Done, None, N
     death is the case's ERROR. Raises HarnessError if the workers do not even start.
     """
     if jobs == 1:
-        spare = Spare()
-        try:
-            for case in work:
-                yield case.execute(spare)
-        finally:
-            spare.close()
+        yield from _run_here(work)
         return
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([_MODULE])
@@ -74,6 +70,28 @@ def run_in_processes(work: Sequence[Work], jobs: int) -> Generator[Done, None, N
     finally:
         for worker in workers.values():
             worker.end()
+
+
+def _run_here(work: Sequence[Work]) -> Generator[Done, None, None]:
+    """One case after the other. Ctrl-C counts between two: where C code calls Python back, it would be lost."""
+    spare = Spare()
+    pressed: list[int] = []
+
+    def remember(number: int, _frame: object) -> None:
+        pressed.append(number)
+        signal.signal(signal.SIGINT, before)  # the second time it counts at once
+
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, remember) if is_main else None
+    try:
+        for case in work:
+            if pressed:
+                raise KeyboardInterrupt
+            yield case.execute(spare)
+    finally:
+        if is_main:
+            signal.signal(signal.SIGINT, before)
+        spare.close()
 
 
 class _Worker:

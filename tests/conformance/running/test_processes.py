@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import subprocess
 import sys
 from contextlib import closing
@@ -12,8 +14,10 @@ import pytest
 from fatal_work import FatalWork
 
 from conformance.running import processes
+from conformance.running.base import Done
 from conformance.running.processes import run_in_processes
 from conformance.targets.base import HarnessError
+from conformance.targets.spare import Spare
 from model.verdict import Verdict
 
 
@@ -46,6 +50,27 @@ def test_a_second_death_is_an_error_with_words(tmp_path: Path) -> None:
 def test_one_at_a_time_is_run_here(tmp_path: Path) -> None:
     assert len(list(run_in_processes([FatalWork("case", tmp_path)], 1))) == 1
     assert (tmp_path / "case.1").read_text() == str(os.getpid())
+
+
+def test_ctrl_c_is_not_lost_in_a_callback_of_the_dtls_library(tmp_path: Path) -> None:
+    """There an exception would only be printed, and the case go wrong."""
+    handler = signal.getsignal(signal.SIGINT)
+
+    @ctypes.CFUNCTYPE(None)
+    def callback() -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    class Pressed(FatalWork):
+        def execute(self, spare: Spare | None = None) -> Done:
+            callback()
+            return FatalWork.execute(self, spare)
+
+    ended = run_in_processes([Pressed("first", tmp_path), FatalWork("second", tmp_path)], 1)
+    assert next(ended).result.verdict is Verdict.PASS
+    with pytest.raises(KeyboardInterrupt):
+        next(ended)
+    assert attempts(tmp_path) == {"first": 1}
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_whoever_stops_listening_ends_the_workers(tmp_path: Path) -> None:
