@@ -12,7 +12,7 @@ import pytest
 from conformance.campaign import Job, load_purposes
 from conformance.cli import main
 from conformance.running import real_time
-from conformance.running.real_time import SAMPLE, Differs, Unsuitable, rerun
+from conformance.running.real_time import SAMPLE, Differs, Timing, Unsuitable, rerun
 from conformance.targets.base import HarnessError
 from model.verdict import Verdict
 
@@ -35,13 +35,28 @@ A_SECOND = [
 """What the firmware `timer` does: a second after a byte it says T."""
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tried here does not depend on how busy the machine is."""
+    monkeypatch.setattr(real_time, "TOLERANCE_MS", 30_000)
+
+
+def on_time(steps: list[dict[str, Any]], elf: Path) -> Timing:
+    """A run in which this process was not kept from acting in time: that is told apart, and is no result."""
+    while True:
+        try:
+            return rerun(trace(steps), elf, b"A")
+        except Unsuitable as error:
+            assert "too slow" in error.why
+
+
 def trace(steps: list[dict[str, Any]]) -> str:
     lines: list[dict[str, Any]] = [{"trace": 1}, *({"n": n} | s for n, s in enumerate(steps)), {"verdict": "PASS"}]
     return "".join(json.dumps(line) + "\n" for line in lines)
 
 
 def test_the_same_steps_and_the_same_timer(build: Build) -> None:
-    found = rerun(trace(A_SECOND), build("timer"), b"A")
+    found = on_time(A_SECOND, build("timer"))
     assert (found.steps, found.deadlines) == (4, 1)
     assert str(found).startswith("in real time: 4 steps the same, 1 timers at most ")
 
@@ -63,22 +78,22 @@ def test_other_output_is_seen(
     steps = [dict(s) for s in A_SECOND]
     steps[number] |= change
     with pytest.raises(Differs) as caught:
-        rerun(trace(steps), build("timer"), b"A")
+        on_time(steps, build("timer"))
     assert caught.value.why == says
 
 
-@pytest.mark.parametrize(
-    ("due", "says"),
-    [
-        (400, "Step 2: no answer to a timer within 500 ms after it was due."),
-        (4_000, "Step 2: not the bytes of virtual time, radio link."),
-    ],
-)
-def test_a_timer_at_another_time_is_seen(build: Build, due: int, says: str) -> None:
-    steps = [A_SECOND[0], step(0, BYTE, due), step(due, {"ms": due}, None, "T")]
-    with pytest.raises(Differs) as caught:
-        rerun(trace(steps), build("timer"), b"A")
-    assert caught.value.why == says
+def test_a_timer_that_is_late_is_seen(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes after 60 s, and should after 0.7 s."""
+    monkeypatch.setattr(real_time, "TOLERANCE_MS", 100)
+    with pytest.raises(Differs, match="Step 1: no answer to a timer within 100 ms after it was due"):
+        on_time([step(0, {"boot": True}, 700), step(700, {"ms": 700}, None, "T")], build("timer"))
+
+
+def test_a_timer_that_is_early_is_seen(build: Build) -> None:
+    """It comes after a second, and should after 29."""
+    steps = [A_SECOND[0], step(0, BYTE, 29_000), step(29_000, {"ms": 29_000}, None, "T")]
+    with pytest.raises(Differs, match="Step 2: not the bytes of virtual time, radio link"):
+        on_time(steps, build("timer"))
 
 
 def test_a_firmware_that_ends_is_seen(build: Build) -> None:

@@ -21,7 +21,7 @@ from conformance.targets.base import HarnessError
 from model.verdict import Verdict
 
 CASES = ["absent-peer", "faa-idle", "lost-flight-1", "lost-flight-2", "register", "registered-16", "sss-silent"]
-COMMAND = [sys.executable, "-c", "import sys; from conformance.cli import main; sys.exit(main())", "conform", *CASES]
+COMMAND = [sys.executable, "-c", "import sys; from conformance.cli import main; sys.exit(main())", "conform"]
 COMMAND += ["--target", "reference"]
 
 
@@ -55,7 +55,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def interrupted(out: Path, how: Callable[[subprocess.Popen[str]], None], *options: str) -> tuple[int, str]:
-    """Run the program, and do something to it after the third case; its exit code and what it said."""
+    """Run all cases, and do something to the program after the third; its exit code and what it said.
+
+    They are some hundred, so that there are cases left however late this process comes to act.
+    """
     program = subprocess.Popen(
         [*COMMAND, "--out", str(out), *options],
         stdout=subprocess.PIPE,
@@ -76,7 +79,7 @@ def same(one: Path, other: Path) -> bool:
 
     def content(out: Path) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
         cases = json.loads((out / "report.json").read_text())["cases"]
-        files = {p.name: p.read_bytes() for p in out.iterdir() if p.suffix in (".jsonl", ".pcapng")}
+        files = {p.name: p.read_bytes() for p in out.iterdir() if p.stem in CASES}
         return files, [{name: case[name] for name in case if name != "wall_s"} for case in cases]
 
     return content(one) == content(other)
@@ -90,12 +93,14 @@ def test_ctrl_c_leaves_a_report_and_resume_completes_it(whole: Path, tmp_path: P
     code, told = interrupted(tmp_path, ctrl_c, *options)
     assert code == 130 and "Traceback" not in told and "--resume" in told
     cut = Report.load(tmp_path / "report.json")
-    assert cut.verdict is Verdict.ERROR and 4 <= len(cut.cases) <= len(CASES)
+    assert cut.verdict is Verdict.ERROR and cut.cases[-1].case == "interrupted"
+    left = {case.case for case in cut.cases} & set(CASES)
+    assert "absent-peer" in left and len(left) < len(CASES)
     done = subprocess.run(
-        [*COMMAND, "--out", str(tmp_path), "--resume"], capture_output=True, text=True, check=True
+        [*COMMAND, *CASES, "--out", str(tmp_path), "--resume"], capture_output=True, text=True, check=True
     ).stderr
-    assert done.startswith(f"resumed: {len(cut.cases) - 1} of {len(CASES)} cases are from {tmp_path}\n")
-    assert done.count("PASS") == len(CASES) - len(cut.cases) + 1
+    assert done.startswith(f"resumed: {len(left)} of {len(CASES)} cases are from {tmp_path}\n")
+    assert done.count("PASS") == len(CASES) - len(left)
     assert same(whole, tmp_path)
     assert not (tmp_path / journal.NAME).exists()
 
@@ -105,7 +110,7 @@ def test_a_program_that_was_killed_can_be_resumed_too(whole: Path, tmp_path: Pat
     assert code == -signal.SIGKILL and not (tmp_path / "report.json").exists()
     report, ran, reused = run(tmp_path, resume=True)
     (tmp_path / "report.json").write_text(report.to_json())
-    assert len(reused) >= 3 and sorted(ran + reused) == CASES
+    assert "absent-peer" in reused and len(ran) > 0 and sorted(ran + reused) == CASES
     assert same(whole, tmp_path)
 
 
