@@ -1,7 +1,7 @@
 # Every target works from any state of the checkout. Paths are relative: a checkout's own path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: help check conform conform-host transitions host test fuzz fuzz-firmware soak mutants firmware firmware-check \
-        firmware-report setup setup-check setup-test lock clean
+.PHONY: help check conform conform-host steady real-time transitions host test fuzz fuzz-firmware soak mutants \
+        firmware firmware-check firmware-report setup setup-check setup-test lock clean
 .DELETE_ON_ERROR:
 
 BUILD := build
@@ -25,6 +25,8 @@ TOX_ENV = UV_NO_INDEX=1 UV_FIND_LINKS="$$PWD/$(BUILD)/wheels" UV_CACHE_DIR="$$PW
 help:
 	@echo "make conform         run the quick suite against our firmware in QEMU; report: reports/out/; all: ARGS='--suite full'"
 	@echo "make conform-host    the same suite against the same C on this machine, under ASan and UBSan (host: only build it)"
+	@echo "make steady          the suite twice with all cores busy: is each byte the same? (minutes)"
+	@echo "make real-time       some cases once more with the clock on the wall: does virtual time hide anything?"
 	@echo "make transitions     every transition of the model's controller, on that build; report: reports/transitions.md"
 	@echo "make check           check the model: every state, every property; report: reports/out/check/"
 	@echo "make test            everything: linters, static checks of the firmware, all tests (tox)"
@@ -75,6 +77,13 @@ firmware-report: firmware
 conform: firmware
 	@.venv/bin/scewl conform --suite quick --firmware $(BUILD)/firmware/controller.elf -j "$$(nproc)" $(ARGS)
 
+steady: firmware
+	@.venv/bin/python benchmarks/steadiness.py --firmware $(BUILD)/firmware/controller.elf $(ARGS)
+
+# Its cases wait more than they compute.
+real-time: firmware
+	@.venv/bin/scewl conform --real-time --firmware $(BUILD)/firmware/controller.elf --out reports/out/real-time -j 8 $(ARGS)
+
 host: setup
 	@firmware/fetch-mbedtls.sh $(BUILD)/mbedtls
 	@$(IN_FIRMWARE) HOST_BUILD=../$(BUILD)/host host
@@ -118,7 +127,7 @@ LOCK_MUTATOR = .venv/bin/uv pip compile --quiet --universal --python-version 3.1
 lock: setup-test
 	@$(LOCK) --output-file requirements/run.txt
 	@$(LOCK_MUTATOR)
-	@$(LOCK) --constraint requirements/run.txt --extra test --extra lint --extra dev --output-file requirements/test.txt
+	@$(LOCK) --constraint requirements/run.txt --extra test --extra cluster --extra lint --extra dev --output-file requirements/test.txt
 
 clean:
 	rm -rf -- $(BUILD) .venv .tox reports/out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

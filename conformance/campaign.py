@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import shlex
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from conformance.capture import write_capture
+from conformance.capture import capture_bytes
 from conformance.case import TRACE_VERSION, Outcome, run_case, skipped, unstarted
+from conformance.cast import Cast
 from conformance.iut.profile import RULES, Iut
 from conformance.iut.skips import reason_to_skip
-from conformance.iut.target import firmware as firmware_of
-from conformance.iut.target import given_deployment, make_target
+from conformance.iut.target import firmware as described_firmware
+from conformance.iut.target import given_deployment
+from conformance.iut.target import make_target as described_target
 from conformance.purpose import BadPurpose, Purpose, load_purposes, parse
 from conformance.results import CaseResult, Report
+from conformance.running.base import Done, Engine
+from conformance.running.journal import Journal, qemu_version, suite_version
+from conformance.running.processes import run_in_processes
+from conformance.running.real_time import Differs, Unsuitable, rerun
 from conformance.shrink import shrink
 from conformance.targets.base import HarnessError, Target
 from conformance.targets.native import NativeTarget
 from conformance.targets.qemu import QemuTarget
 from conformance.targets.reference import ReferenceTarget
+from conformance.targets.spare import Spare
 from model.profile import PROFILES
 from model.verdict import Verdict
 
@@ -53,13 +60,17 @@ class Job:
     """Whether the frames are written, too."""
     suite: Path | None = None
     """The folder that has the purpose, if it is a generated one."""
+    cold: bool = False
+    """Whether each boot of a firmware is a new QEMU."""
+    real_time: bool = False
+    """Whether a case that passes is run once more, in a QEMU in real time."""
     iut: Iut | None = None
     """What is known of an implementation that is not ours; `target`, `firmware` and `profile` do not count then."""
 
-    def make_target(self) -> Target:
-        """A new handle. Raises HarnessError if there is nothing to run."""
+    def make_target(self, spare: Spare | None = None) -> Target:
+        """A new handle; `spare` is for a QEMU that may serve several cases. Raises HarnessError if nothing can run."""
         if self.iut is not None:
-            return make_target(self.iut)
+            return described_target(self.iut)
         if self.target == "reference":
             return ReferenceTarget()
         if self.target == "native":
@@ -69,22 +80,26 @@ class Job:
             raise HarnessError(
                 f"no firmware at {firmware}: `make firmware` builds it, or name yours with --firmware ELF"
             )
-        return QemuTarget(firmware)
+        return QemuTarget(firmware, spare=None if self.cold else spare)
 
-    def run(self) -> CaseResult:
+    def run(self, spare: Spare | None = None) -> CaseResult:
         """Run it and write trace and capture into `out`."""
+        return self.execute(spare).keep(self.out)
+
+    def execute(self, spare: Spare | None = None) -> Done:
+        """Run it; trace and capture come with the result."""
+        make = partial(self.make_target, spare)
         try:
             if why := self._reason_to_skip():
-                return self._known(skipped(self.purpose, self.profile, why))
-            outcome = run_case(self.purpose, self.make_target, profile=self.profile, seed=self.seed, iut=self.iut)
+                return self._done(Outcome(skipped(self.purpose, self.profile, why), ""))
+            outcome = run_case(self.purpose, make, profile=self.profile, seed=self.seed, iut=self.iut)
         except HarnessError as error:
-            outcome = Outcome(unstarted(self.purpose, self.profile, error), "")
+            return self.lost(error.what, error.evidence)
         except Exception as error:  # a bug of ours costs this case, not the others of the run
-            fault = HarnessError(
-                f"internal error: {type(error).__name__}: {error}", traceback.format_exc().splitlines()
-            )
-            outcome = Outcome(unstarted(self.purpose, self.profile, fault), "")
-        return self._keep(outcome)
+            return self.lost(f"internal error: {type(error).__name__}: {error}", traceback.format_exc().splitlines())
+        if self.real_time and outcome.result.verdict is Verdict.PASS:
+            self._in_real_time(outcome)
+        return self._done(outcome)
 
     def _reason_to_skip(self) -> str:
         return reason_to_skip(self.iut, self.purpose, given_deployment(self.iut)) if self.iut else ""
@@ -96,20 +111,36 @@ class Job:
             result.expected, result.known = entry.verdict.name, entry.comment
         return result
 
+    def _in_real_time(self, outcome: Outcome) -> None:
+        """Run it again so; the result says what was found."""
+        result, image = outcome.result, Cast(self.purpose, self.seed).image()
+        try:
+            result.evidence = [str(rerun(outcome.trace, self.firmware or DEFAULT_FIRMWARE, image))]
+        except Differs as error:
+            result.verdict, result.reason, result.evidence = Verdict.FAIL, f"In real time: {error.why}", error.evidence
+        except Unsuitable as error:
+            result.verdict, result.reason = Verdict.INCONCLUSIVE, f"Not for real time: {error.why}."
+        except HarnessError as error:
+            result.verdict, result.reason, result.evidence = Verdict.ERROR, error.what, list(error.evidence)
+
     def look(self) -> CaseResult:
         """Run it and leave nothing behind."""
         return run_case(self.purpose, self.make_target, profile=self.profile, seed=self.seed, iut=self.iut).result
 
-    def _keep(self, outcome: Outcome) -> CaseResult:
-        result = self._known(outcome.result)
+    def lost(self, why: str, evidence: Sequence[str] = ()) -> Done:
+        """The result, ERROR, if the case could not be run."""
+        return self._done(Outcome(unstarted(self.purpose, self.profile, HarnessError(why, list(evidence))), ""))
+
+    def _done(self, outcome: Outcome) -> Done:
+        result, files = self._known(outcome.result), {}
         result.reproduce = self.command()
         if outcome.trace:
             result.trace = f"{self.purpose.id}.jsonl"
-            (self.out / result.trace).write_text(outcome.trace, "utf-8")
+            files[result.trace] = outcome.trace.encode()
         if outcome.trace and self.captures:
             result.capture = f"{self.purpose.id}.pcapng"
-            write_capture(self.out / result.capture, outcome.frames, outcome.secrets, outcome.context)
-        return result
+            files[result.capture] = capture_bytes(outcome.frames, outcome.secrets, outcome.context)
+        return Done(result, files)
 
     def command(self) -> str:
         """The command line that runs this case alone."""
@@ -122,6 +153,8 @@ class Job:
             words += ["--profile", self.profile]
         if self.suite is not None:
             words += ["--suite", str(self.suite)]
+        if self.real_time:
+            words += ["--real-time"]
         return shlex.join(words)
 
 
@@ -137,6 +170,10 @@ def run_campaign(
     progress: Progress,
     captures: bool = True,
     suite: Path | None = None,
+    cold: bool = False,
+    real_time: bool = False,
+    engine: Engine | None = None,
+    resumed: Callable[[Sequence[CaseResult]], None] | None = None,
     iut: Iut | None = None,
 ) -> Report:
     """Run purposes and write their traces and `captures` into `out`, which exists. `jobs` cases run at a time.
@@ -144,46 +181,63 @@ def run_campaign(
     implementation that is not ours; it says what to run, and how.
 
     `progress` hears of each case as it ends: how many have, of how many, and the case. The report has the cases in the
-    order of `purposes`. Raises HarnessError if nothing at all can be run.
+    order of `purposes`. `cold` wants a new QEMU for each boot, `real_time` each case that passes once more in real
+    time. `engine` runs the cases, in place of `jobs` processes of this machine. With `resumed`, the cases that an
+    earlier run into `out` has finished are not run again; it hears of them once, before all else. Raises HarnessError
+    if nothing at all can be run, or if the earlier run was of another kind.
     """
     if profile not in PROFILES:
         raise HarnessError(f"no profile {profile}; there are {', '.join(PROFILES)}")
-    _forget(out)
-    work = [Job(p, target, firmware, profile, seed, out, captures, suite, iut) for p in purposes]
+    work = [Job(p, target, firmware, profile, seed, out, captures, suite, cold, real_time, iut) for p in purposes]
     if work:
         work[0].make_target().close()
+    by_id = {purpose.id: purpose for purpose in purposes}
+    binary = described_firmware(iut) if iut else firmware_of(target, firmware)
+    digest = "" if binary is None else _sha256(binary)
+    run = {
+        "target": target,
+        "firmware": digest,
+        "profile": profile,
+        "seed": seed,
+        "captures": captures,
+        "real time": real_time,
+        "described by": "" if iut is None else _sha256(iut.path),
+    }
+    journal = Journal(out, run | {"suite's version": suite_version(), "QEMU": qemu_version()})
     results: dict[str, CaseResult] = {}
-    for result in _run_all(work, jobs):
-        results[result.case] = result
-        progress(len(results), len(work), result)
+    if resumed is None:
+        _forget(out)
+        journal.begin()
+    else:
+        results = {case.case: case for case in journal.resume(by_id)}
+        for job in work:
+            if job.purpose.id in results:
+                results[job.purpose.id].reproduce = job.command()
+        resumed([results[p.id] for p in purposes if p.id in results])
+    left = [job for job in work if job.purpose.id not in results]
+    with closing(engine(left) if engine else run_in_processes(left, min(jobs, max(len(left), 1)))) as ended:
+        for done in ended:
+            result = done.keep(out)
+            journal.add(by_id[result.case], result)
+            results[result.case] = result
+            progress(len(results), len(work), result)
+    if all(result.verdict is not Verdict.ERROR for result in results.values()):
+        journal.end()
     return Report(
         command="",
         target=target,
         profile=profile,
         seed=seed,
-        firmware=_firmware(firmware or DEFAULT_FIRMWARE) if target == "qemu" and iut is None else _described(iut),
+        firmware=_described(iut) if iut else {"path": str(binary), "sha256": digest} if target == "qemu" else {},
         cases=[results[p.id] for p in purposes],
     )
 
 
-def _run_all(work: Sequence[Job], jobs: int) -> Iterator[CaseResult]:
-    if jobs == 1:
-        yield from (job.run() for job in work)
-        return
-    try:
-        executor = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("forkserver"))
-    except OSError as error:
-        raise HarnessError(
-            f"cannot run {jobs} cases at a time ({error}): use -j 1, or make /dev/shm writable"
-        ) from error
-    with executor as pool:
-        waiting = {pool.submit(job.run): job for job in work}
-        try:
-            for future in as_completed(waiting):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+def firmware_of(target: str, firmware: Path | None) -> Path | None:
+    """The file that a run judges: `firmware` if it is named, else our own; None if the target needs none."""
+    if target == "reference":
+        return None
+    return firmware or (DEFAULT_NATIVE if target == "native" else DEFAULT_FIRMWARE)
 
 
 def _forget(out: Path) -> None:
@@ -198,19 +252,17 @@ def _forget(out: Path) -> None:
                 (out / name).unlink(missing_ok=True)
 
 
-def _firmware(path: Path) -> dict[str, Any]:
-    return {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _described(iut: Iut | None) -> dict[str, Any]:
+def _described(iut: Iut) -> dict[str, Any]:
     """What the report says of an implementation that is not ours."""
-    if iut is None:
-        return {}
-    told = {"name": iut.name, "iut": str(iut.path), "iut_sha256": hashlib.sha256(iut.path.read_bytes()).hexdigest()}
+    told = {"name": iut.name, "iut": str(iut.path), "iut_sha256": _sha256(iut.path)}
     if unclaimed := [rule for rule in RULES if rule not in iut.claimed]:
         told["not_claimed"] = " ".join(unclaimed)
-    path = firmware_of(iut)
-    return told | (_firmware(path) if path is not None else {})
+    path = described_firmware(iut)
+    return told | ({"path": str(path), "sha256": _sha256(path)} if path is not None else {})
 
 
 def replay(

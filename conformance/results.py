@@ -113,6 +113,17 @@ class CaseResult:
         """What the case contributes to the run's verdict: a known deviation fails no run, a stale entry does."""
         return {KNOWN: Verdict.PASS, STALE: Verdict.FAIL}.get(self.standing, self.verdict)
 
+    def to_data(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return asdict(self) | {"verdict": self.verdict.name}
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> CaseResult:
+        """The other way round. Raises KeyError, TypeError or AttributeError if it is not one."""
+        divergence = Divergence(**data["divergence"]) if data["divergence"] else None
+        ladder = [LadderFrame(**frame) for frame in data["ladder"]]
+        return cls(**{**data, "verdict": Verdict[data["verdict"]], "ladder": ladder, "divergence": divergence})
+
 
 @dataclass(slots=True)
 class Report:
@@ -134,10 +145,9 @@ class Report:
 
     def to_json(self) -> str:
         """The text of `report.json`."""
-        data = asdict(self)
+        data = {name: getattr(self, name) for name in self.__dataclass_fields__}
         data["verdict"] = self.verdict.name
-        for case, result in zip(data["cases"], self.cases, strict=True):
-            case["verdict"] = result.verdict.name
+        data["cases"] = [case.to_data() for case in self.cases]
         return json.dumps(data, indent=1, sort_keys=True) + "\n"
 
     @classmethod
@@ -148,12 +158,6 @@ class Report:
             if data.pop("version") != REPORT_VERSION:
                 raise ValueError("another version")
             data.pop("verdict")
-            cases = []
-            for case in data.pop("cases"):
-                case["verdict"] = Verdict[case["verdict"]]
-                case["ladder"] = [LadderFrame(**f) for f in case["ladder"]]
-                case["divergence"] = Divergence(**case["divergence"]) if case["divergence"] else None
-                cases.append(CaseResult(**case))
-            return cls(cases=cases, **data)
+            return cls(cases=[CaseResult.from_data(case) for case in data.pop("cases")], **data)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"{path} is not a report of this version: {error}") from error

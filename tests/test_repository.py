@@ -30,7 +30,7 @@ def declared(*extras: str) -> set[str]:
 
 def test_the_locks_hold_what_the_project_declares() -> None:
     assert declared() <= pins("run.txt").keys()
-    assert declared("test", "lint", "dev") <= pins("test.txt").keys()
+    assert declared("test", "cluster", "lint", "dev") <= pins("test.txt").keys()
 
 
 def test_the_lock_for_tests_contains_the_other() -> None:

@@ -4,7 +4,7 @@ from conformance.capture.context import Context
 from conformance.capture.entries import Entry, KeyLogText, Problem
 from conformance.capture.frame import LINKTYPE_USER0, CapturedFrame
 from conformance.capture.read import read_capture
-from conformance.capture.write import write_capture
+from conformance.capture.write import capture_bytes, write_capture
 
 __all__ = [
     "LINKTYPE_USER0",
@@ -13,6 +13,7 @@ __all__ = [
     "Entry",
     "KeyLogText",
     "Problem",
+    "capture_bytes",
     "read_capture",
     "write_capture",
 ]

@@ -50,7 +50,14 @@ def write_capture(
     dropped. `context` are public facts about the controllers, which `scewl inspect --judge` reads.
     Raises ValueError for a time, id or secret out of range and OSError if the file cannot be written.
     """
-    write_private(path, b"".join(_blocks(frames, secrets, context)))
+    write_private(path, capture_bytes(frames, secrets, context))
+
+
+def capture_bytes(
+    frames: Iterable[CapturedFrame], secrets: Iterable[tuple[bytes, bytes]] = (), context: Context | None = None
+) -> bytes:
+    """What `write_capture` writes. Raises ValueError as it does."""
+    return b"".join(_blocks(frames, secrets, context))
 
 
 def _blocks(

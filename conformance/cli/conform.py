@@ -8,6 +8,7 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -34,6 +35,7 @@ from model.verdict import Verdict
 
 if TYPE_CHECKING:
     from conformance.iut.profile import Iut
+    from conformance.running.base import Engine
 
 _EPILOG = """A PURPOSE is an id, a pattern such as 'glare-*', or a requirement such as SES-9 (docs/protocol.md)
 or RFC6347-41 (docs/rfc6347.md).
@@ -47,6 +49,9 @@ examples:
   scewl conform --suite quick -j 2                           what make conform runs
   scewl conform --suite full -j 2 'w-*'                      a part of all that there is
   scewl conform --suite reports/out/suite -j 2
+  scewl conform --suite reports/out/suite -j 2 --resume      go on where an interrupted run stopped
+  scewl conform --suite reports/out/suite --cluster tcp://host:8786
+  scewl conform --firmware my.elf --real-time -j 8           does virtual time hide anything?
   scewl conform --firmware my.elf --baseline known.json      known.json: the report.json of a run before
   scewl conform --init-profile my.toml     write a commented file that describes a firmware
   scewl conform --iut my.toml              run the firmware that such a file describes
@@ -123,7 +128,26 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="FILE",
         help="a report.json of an earlier run: exit with 1 if a verdict differs from it, else with 0",
     )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="do not run again what an earlier run into --out has finished with the same firmware, seed and suite",
+    )
     parser.add_argument("--list", action="store_true", help="list the purposes that would run, and run nothing")
+    parser.add_argument(
+        "--real-time",
+        action="store_true",
+        help="run each case that passes once more in a QEMU in real time, and compare; without PURPOSE a sample",
+    )
+    parser.add_argument(
+        "--cold", action="store_true", help="a new QEMU for each boot, which gives the same results later"
+    )
+    parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="run the cases on the Dask cluster of this scheduler, such as tcp://host:8786, or on one of -j processes "
+        "for `local` (docs/campaigns.md)",
+    )
     parser.add_argument("-j", "--jobs", type=int, default=1, metavar="N", help="cases at a time (default: 1)")
     parser.set_defaults(run=run)
 
@@ -131,6 +155,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Run the command. Raises UsageError and HarnessError."""
     from conformance.campaign import load_purposes, run_campaign  # late: the real DTLS stacks make it slow to load
+    from conformance.running.real_time import SAMPLE
 
     if args.init_profile is not None:
         return _init_profile(args.init_profile)
@@ -140,13 +165,16 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--seed {args.seed}: a seed is 0 or more")
     if args.suite is not None and args.out.resolve() == Path(args.suite).resolve():
         raise UsageError(f"--out {args.out} is the suite, and its traces would be replaced: name another folder")
+    if args.real_time and args.target not in (None, "qemu"):
+        raise UsageError(f"--real-time goes with --target qemu: {args.target} has no clock of its own")
     check_firmware(args.target, args.firmware)
     iut = None if args.iut is None else _iut(args)
     baseline = None if args.baseline is None else _baseline(args.baseline)
     seed = args.seed or 0
     try:
         if args.suite is None:
-            purposes = select(load_purposes(), args.purposes)
+            wanted = list(SAMPLE) if args.real_time and not args.purposes else args.purposes
+            purposes = select(load_purposes(), wanted)
         else:
             every, own = load_suite(args.suite)
             purposes, seed = select(every, args.purposes), own if args.seed is None else seed
@@ -171,6 +199,10 @@ def run(args: argparse.Namespace) -> int:
         finished.append(case)
         print(progress_line(done, total, case, progress_style), file=sys.stderr, flush=True)
 
+    def resumed(cases: Sequence[CaseResult]) -> None:
+        finished.extend(cases)
+        print(f"resumed: {len(cases)} of {len(purposes)} cases are from {args.out}", file=sys.stderr, flush=True)
+
     args.out.mkdir(parents=True, exist_ok=True)
     previous = baseline or _previous(args.out)
     interrupted = False
@@ -185,6 +217,10 @@ def run(args: argparse.Namespace) -> int:
             jobs=args.jobs,
             progress=progress,
             suite=None if args.suite is None else Path(args.suite),
+            resumed=resumed if args.resume else None,
+            cold=args.cold,
+            real_time=args.real_time,
+            engine=None if args.cluster is None else _cluster(args, target),
             iut=iut,
         )
     except KeyboardInterrupt:
@@ -200,11 +236,30 @@ def run(args: argparse.Namespace) -> int:
         print(line, file=sys.stderr if args.json else sys.stdout)
     print(f"report: {page}", file=sys.stderr if args.json else sys.stdout)
     if interrupted:
-        complain(f"interrupted after {len(finished)} of {len(purposes)} cases; the report has those")
+        complain(
+            f"interrupted after {len(finished)} of {len(purposes)} cases; the report has those",
+            "the same command with --resume runs the others",
+        )
         return EXIT_INTERRUPTED
     if baseline is not None:
         return _compare(baseline, report, args)
     return report.verdict.exit_code
+
+
+def _cluster(args: argparse.Namespace, target: str) -> Engine:
+    """What gives the cases to a cluster. Raises HarnessError without the package for it."""
+    from conformance.campaign import firmware_of
+
+    try:
+        from conformance.running.cluster import run_on_cluster
+    except ModuleNotFoundError as error:
+        if error.name not in ("dask", "distributed"):
+            raise
+        raise HarnessError(
+            f"--cluster needs the Python package `distributed`, and there is no `{error.name}`",
+            [".venv/bin/python -m pip install '.[cluster]' installs it in a checkout"],
+        ) from error
+    return partial(run_on_cluster, address=args.cluster, jobs=args.jobs, firmware=firmware_of(target, args.firmware))
 
 
 def _init_profile(path: Path) -> int:
@@ -227,6 +282,8 @@ def _iut(args: argparse.Namespace) -> Iut:
     if args.target is not None or args.firmware is not None or args.profile != "hardened":
         raise UsageError("--iut says what to run and by which rules: leave --target, --firmware and --profile out")
     iut = load_iut(args.iut)
+    if args.real_time or args.cluster is not None:
+        raise UsageError("--iut does not go with --real-time or --cluster: leave one of them out")
     if not iut.exact and args.jobs > 1:
         raise UsageError(f"-j {args.jobs}: {iut.name} is one device, which runs one case at a time")
     return iut
@@ -345,6 +402,8 @@ def _command(args: argparse.Namespace, target: str, seed: int) -> str:
         words += ["--firmware", str(args.firmware)]
     if args.suite is not None:
         words += ["--suite", str(args.suite)]
+    if args.real_time:
+        words += ["--real-time"]
     if args.iut is None:
         words += ["--profile", args.profile]
     return shlex.join([*words, "--seed", str(seed)])

@@ -24,7 +24,7 @@ class Elf:
         """Raises HarnessError if `path` is not one."""
         self.path = path
         try:
-            data = path.read_bytes()
+            status, data = path.stat(), path.read_bytes()
         except OSError as error:
             raise HarnessError(
                 f"cannot read the firmware {path}: {error.strerror}; build it with `make firmware`"
@@ -37,6 +37,8 @@ class Elf:
         starts = [table + size * n for n in range(number)]
         if any(start + _SEGMENT.size > len(data) for start in starts):
             raise HarnessError(f"{path} is cut off: its program headers lie behind its end; build it again")
+        self.version = (str(path.resolve()), status.st_ino, status.st_size, status.st_mtime_ns)
+        """Another build under the same name has another."""
         segments = [_SEGMENT.unpack_from(data, start) for start in starts]
         self._cleared = [(s[3] + s[4], s[3] + s[5]) for s in segments if s[0] == _LOAD and s[5] > s[4]]
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import signal
 import socket
 import struct
 import subprocess
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from conformance.targets import scrub
+from conformance.targets.monitor import Monitor, Qtest, Unanswered
 from model.alphabet import Link
 
 IMAGE_ADDRESS = 0x3F000
@@ -25,6 +27,9 @@ IMAGE_SIZE = 0x1000
 _NEVER = 2**64 - 1
 _REPORT = struct.Struct("=QQQQ")
 _COMMAND = struct.Struct("=Q")
+_ANEW = struct.Struct("=QQQ")
+"""The command to begin anew: a mark, the host address of the image's place, bytes of it. They follow."""
+_IS_NEW = 3
 _CHUNK = 65_536
 _TEXT_LIMIT = 65_536
 """Bytes kept of what QEMU itself writes, and of the log of guest errors."""
@@ -66,16 +71,17 @@ class Machine:
         self,
         elf: Path,
         image: bytes,
-        shim: Path,
+        shim: Path | None,
         qemu: str,
         busy_limit_ns: int,
         busy_is_idle_ns: int,
         options: Sequence[str] = (),
         board: Board = LM3S6965,
     ) -> None:
-        """Start QEMU; HarnessError without one. `image` goes through an anonymous file: its keys reach no disk.
+        """Start QEMU. `image` goes through an anonymous file: its keys reach no disk.
 
-        `options` are further arguments of QEMU's.
+        Without a `shim` it runs in real time, and only `write`, `pump` and `close` work. `options` are further
+        arguments of QEMU's. Raises FileNotFoundError if there is no QEMU.
         """
         self._board = board
         self.received: deque[tuple[Link, bytes]] = deque()
@@ -90,6 +96,9 @@ class Machine:
         self.wrote = False
         """Whether bytes went to a UART since the last command: then a report may be older than they are."""
         self._report = bytearray()
+        self._is_new = False
+        """Whether the shim has begun anew."""
+        self._image_host_address = 0
         self._outbox = {link: bytearray() for link in Link}
         self._readers: dict[int, Link | str] = {}
         self._files: list[socket.socket | int] = []
@@ -105,16 +114,17 @@ class Machine:
                 child.append(errors_write)
                 self._files.append(errors_read)
                 self._watch(errors_read, "messages")
-                library = os.open(shim, os.O_RDONLY)
-                child.append(library)
-                environment = dict(
-                    os.environ,
-                    LD_PRELOAD=f"/proc/self/fd/{library}",  # a path would be split at blanks
-                    SCEWL_SHIM_CONTROL=str(theirs),
-                    SCEWL_SHIM_STREAMS=self._streams,
-                    SCEWL_SHIM_BUSY_LIMIT=str(busy_limit_ns),
-                    SCEWL_SHIM_BUSY_IS_IDLE=str(busy_is_idle_ns),
-                )
+                environment = dict(os.environ)
+                if shim is not None:
+                    library = os.open(shim, os.O_RDONLY)
+                    child.append(library)
+                    environment |= {
+                        "LD_PRELOAD": f"/proc/self/fd/{library}",  # a path would be split at blanks
+                        "SCEWL_SHIM_CONTROL": str(theirs),
+                        "SCEWL_SHIM_STREAMS": self._streams,
+                        "SCEWL_SHIM_BUSY_LIMIT": str(busy_limit_ns),
+                        "SCEWL_SHIM_BUSY_IS_IDLE": str(busy_is_idle_ns),
+                    }
                 self.process = subprocess.Popen(
                     command,
                     env=environment,
@@ -143,8 +153,12 @@ class Machine:
             self._watch(ours.fileno(), link)
             streams.append(theirs)
             argv += ["-chardev", f"socket,id=u{number},fd={theirs}", "-serial", f"chardev:u{number}"]
-        self._monitor, theirs = self._pair(child)
+        channel, theirs = self._pair(child)
+        self._monitor = Monitor(channel)
         argv += ["-chardev", f"socket,id=monitor,fd={theirs}", "-mon", "chardev=monitor,mode=control"]
+        channel, theirs = self._pair(child)
+        self.qtest = Qtest(channel)
+        argv += ["-chardev", f"socket,id=qtest,fd={theirs}", "-qtest", "chardev:qtest", "-qtest-log", "none"]
         self._dump = os.memfd_create("scewl-dump", os.MFD_CLOEXEC)
         self._files.append(self._dump)
         child.append(os.dup(self._dump))
@@ -233,7 +247,10 @@ class Machine:
             while len(self._report) >= _REPORT.size:
                 kind, now, deadline, busy = _REPORT.unpack_from(self._report)
                 del self._report[: _REPORT.size]
-                self.reports.append(ShimReport(kind == 1, now, None if deadline == _NEVER else deadline, busy))
+                if kind == _IS_NEW:
+                    self._is_new = True
+                else:
+                    self.reports.append(ShimReport(kind == 1, now, None if deadline == _NEVER else deadline, busy))
         else:
             text = self.messages if what == "messages" else self.guest_errors
             text += data[: max(0, _TEXT_LIMIT - len(text))]
@@ -247,20 +264,71 @@ class Machine:
 
         Call it while the firmware sleeps.
         """
-        save = {"val": address, "size": size, "filename": f"/dev/fd/{self._dump_theirs}"}
-        commands = [{"execute": "qmp_capabilities"}, {"execute": "pmemsave", "arguments": save, "id": "dump"}]
-        self._monitor.settimeout(timeout_s)
-        answers = b""
+        place = f"/dev/fd/{self._dump_theirs}"
         try:
-            self._monitor.sendall("".join(map(json.dumps, commands)).encode())
-            while b'"id": "dump"' not in answers:
-                answer = self._monitor.recv(_CHUNK)
-                if not answer:
-                    return None
-                answers += answer
-        except OSError:
+            self._monitor.ask("pmemsave", timeout_s, val=address, size=size, filename=place)
+        except Unanswered:
             return None
         return os.pread(self._dump, size, 0)
+
+    # ---- once more from the beginning ----
+
+    def restart(self, image: bytes, timeout_s: float) -> bool:
+        """A warm boot: what follows is what a new QEMU would do, 50 ms sooner, and its translated code is still there.
+
+        Call it while the firmware sleeps. The chip is reset, whatever of it a reset leaves alone is put back
+        (`scrub`), its SRAM is zero, `image` lies in flash, time is 0, and bytes that were under way are gone. False
+        if QEMU does not answer, or the firmware has touched what cannot be put back: then it is of no more use.
+        """
+        try:
+            if not self._image_host_address:
+                told = self._monitor.ask(
+                    "human-monitor-command", timeout_s, **{"command-line": f"gpa2hva {IMAGE_ADDRESS:#x}"}
+                )
+                self._image_host_address = int(str(told).rsplit(" ", 1)[-1], 16)
+            for queue in self._outbox.values():
+                queue.clear()
+            self._begin_anew(image.ljust(IMAGE_SIZE, b"\0"), timeout_s)
+            self._monitor.ask("stop", timeout_s)
+            touched = self.qtest.run(scrub.READ_UNTOUCHED, timeout_s)
+            if [int(value, 16) for value in touched] != list(scrub.UNTOUCHED.values()):
+                return False
+            self.qtest.run(scrub.BEFORE_RESET, timeout_s)
+            self._fill_fifos(timeout_s)
+            self.qtest.run(scrub.FIFOS_FULL, timeout_s)
+            self._monitor.forget_events()
+            self._monitor.ask("system_reset", timeout_s)
+            self._monitor.wait_for("RESET")
+            self.qtest.run(scrub.AFTER_RESET, timeout_s)
+            self.pump(0)
+            for text in (self.received, self.debug, self.messages, self.guest_errors, self.reports):
+                text.clear()
+            self._monitor.tell("cont", timeout_s)
+            self._monitor.wait_for("RESUME")  # `cont` returns when the firmware has computed for the first time
+        except (Unanswered, OSError, ValueError):
+            return False
+        return True
+
+    def _begin_anew(self, image: bytes, timeout_s: float) -> None:
+        """Tell the shim. Raises Unanswered."""
+        self._is_new = False
+        try:
+            self._control.send(_ANEW.pack(_NEVER, self._image_host_address, len(image)) + image)
+        except OSError as error:
+            raise Unanswered(str(error)) from error
+        limit = time.monotonic() + timeout_s
+        while not self._is_new:
+            if not self.pump(1.0) or time.monotonic() > limit:
+                raise Unanswered("the clock does not begin anew")
+
+    def _fill_fifos(self, timeout_s: float) -> None:
+        """Fill the empty receive FIFOs with zero bytes. Raises Unanswered."""
+        for uart in self._uarts.values():
+            uart.send(bytes(scrub.FIFO))
+        limit = time.monotonic() + timeout_s
+        while not all(int(flags, 16) & scrub.FIFO_IS_FULL for flags in self.qtest.run(scrub.FIFO_FLAGS, timeout_s)):
+            if time.monotonic() > limit:
+                raise Unanswered("the UARTs take nothing")
 
     # ---- the end ----
 

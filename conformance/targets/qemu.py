@@ -15,6 +15,7 @@ from conformance.targets.base import HarnessError, IutFault, Reaction, Target
 from conformance.targets.elf import Elf
 from conformance.targets.machine import LM3S6965, Board, Machine
 from conformance.targets.shim import build_shim
+from conformance.targets.spare import Spare
 from model.alphabet import Link
 
 _MS = 1_000_000
@@ -31,6 +32,8 @@ class QemuTarget(Target):
     together.
     `busy_poll_ms` is for firmware that polls instead of sleeping: it counts as idle after that much CPU time since the
     last event, which must exceed its longest computation; such runs are not exactly repeatable.
+    `spare` is where a QEMU is kept when this target is closed, and taken from when it boots: a warm boot does what a
+    new QEMU does, byte for byte, and much sooner. Without it, each boot is a new QEMU.
 
     Raises HarnessError if `elf` is not an ARM executable or QEMU is missing, and from `boot` if a compiler is. Any call
     raises IutFault if the firmware breaks, and ends QEMU then.
@@ -46,6 +49,7 @@ class QemuTarget(Target):
         busy_poll_ms: float | None = None,
         qemu: str = "qemu-system-arm",
         options: Sequence[str] = (),
+        spare: Spare | None = None,
         board: Board = LM3S6965,
     ) -> None:
         self._elf = Elf(elf)
@@ -60,6 +64,11 @@ class QemuTarget(Target):
         self._busy_is_idle_ns = int((busy_poll_ms or 0) * _MS)
         self._qemu = qemu
         self._options = tuple(options)
+        # Only firmware that sleeps is known to be at rest, and only this chip is known well enough.
+        self._spare = None if busy_poll_ms or board != LM3S6965 else spare
+        self._key = (self._elf.version, qemu, self._busy_limit_ns, self._options)
+        self._rests = False
+        """Whether the last step ended well: the firmware sleeps."""
         self._board = board
         self._machine: Machine | None = None
         self._now_ns = 0
@@ -78,10 +87,23 @@ class QemuTarget(Target):
         if len(image) > room:
             raise HarnessError(f"the provisioning image has {len(image)} bytes; flash has room for {room}")
         self.close()
-        shim = build_shim()
         self._now_ns, self.deadline_ns = 0, None
         self._lines = []
-        self._machine = Machine(
+        self._machine = self._warm(image) or self._cold(image)
+        return self._step(0, booting=True)
+
+    def _warm(self, image: bytes) -> Machine | None:
+        """The spare machine, about to boot this image, if there is one and it can."""
+        machine = self._spare.take(self._key) if self._spare is not None else None
+        if machine is None or machine.restart(image, self._wall_limit_s):
+            return machine
+        machine.close()
+        return None
+
+    def _cold(self, image: bytes) -> Machine:
+        """A new machine with this image."""
+        shim = build_shim()
+        return Machine(
             self._elf.path,
             image,
             shim,
@@ -91,7 +113,6 @@ class QemuTarget(Target):
             self._options,
             self._board,
         )
-        return self._step(0, booting=True)
 
     def send(self, link: Link, data: bytes) -> Reaction:
         """Write to a UART. What the firmware does not read stays queued and flows when it reads on."""
@@ -106,15 +127,21 @@ class QemuTarget(Target):
         return self._step(ms * _MS)
 
     def close(self) -> None:
-        """Kill QEMU. Safe to call twice."""
+        """End it: keep QEMU as a spare, or kill it. Safe to call twice."""
         machine, self._machine = self._machine, None
-        if machine is not None:
+        rests, self._rests = self._rests, False
+        if machine is None:
+            return
+        if rests and self._spare is not None:
+            self._spare.put(self._key, machine)
+        else:
             machine.close()
 
     # ---- without waiting: for programs that run several targets at once ----
 
     def post(self, link: Link, data: bytes) -> None:
         """Give it bytes and return at once; `collect` brings what it does."""
+        self._rests = False
         self._running().write(link, data)
 
     def collect(self, timeout_s: float = 0.0) -> Reaction:
@@ -146,6 +173,7 @@ class QemuTarget(Target):
 
     def _step(self, advance_ns: int, *, booting: bool = False) -> Reaction:
         machine = self._running()
+        self._rests = False
         started = time.monotonic()
         machine.command(advance_ns)
         while True:
@@ -169,6 +197,7 @@ class QemuTarget(Target):
         self._check_log()
         if booting:
             machine.messages.clear()  # this board's start-up always warns about its Ethernet
+        self._rests = True
         return self._reaction()
 
     def _reaction(self) -> Reaction:
@@ -220,6 +249,7 @@ class QemuTarget(Target):
     def _fault(self, what: str) -> IutFault:
         """The fault, with evidence; ends QEMU."""
         fault = IutFault(what, self._evidence())
+        self._rests = False
         self.close()
         return fault
 

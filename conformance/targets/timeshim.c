@@ -16,8 +16,11 @@
  *
  * Protocol on the control socket (native byte order; both ends run on one machine)
  *   harness -> shim   uint64 ns                                advance by ns and settle; 0 settles only
- *   shim -> harness   uint64 kind, now, deadline, busy (ns)    kind REPORT_QUIESCENT or REPORT_BUSY; deadline NEVER if
- *                                                              no timer runs; busy: CPU time since the last event
+ *                     uint64 COMMAND_ANEW, address, size;      before a warm boot: time is 0 again, input that nobody
+ *                     size bytes                               has read is gone, the bytes lie at this host address
+ *   shim -> harness   uint64 kind, now, deadline, busy (ns)    kind REPORT_QUIESCENT, REPORT_BUSY or REPORT_ANEW;
+ *                                                              deadline NEVER if no timer runs; busy: CPU time since
+ *                                                              the last event
  * A hang-up of the control socket ends QEMU.
  *
  * Environment
@@ -57,7 +60,8 @@
 #define INPUT_BLOCK 4096
 #define OUTPUT_BLOCK 256 /* small enough that another VM can work on a frame while this one still writes it */
 
-enum { REPORT_QUIESCENT = 1, REPORT_BUSY = 2 };
+enum { REPORT_QUIESCENT = 1, REPORT_BUSY = 2, REPORT_ANEW = 3 };
+#define COMMAND_ANEW UINT64_MAX
 
 struct stream {
     int fd;
@@ -379,13 +383,36 @@ static void report(uint64_t kind, uint64_t wait_ns) {
         _exit(0);
 }
 
-static void read_command(void) {
-    if (recv(control_fd, &budget_ns, sizeof budget_ns, MSG_WAITALL) != sizeof budget_ns)
+static void receive(void *into, size_t size) {
+    if (size && recv(control_fd, into, size, MSG_WAITALL) != (ssize_t)size)
         _exit(0);
-    command_pending = true;
-    busy_reported = false;
+}
+
+/* What a machine that was never used before has: no time behind it, and no input before it. */
+static void begin_anew(void) {
+    uint64_t place[2];
+    receive(place, sizeof place);
+    receive((void *)(uintptr_t)place[0], place[1]);
+    for (int i = 0; i < stream_count; i++) {
+        streams[i].in_start = streams[i].in_end = 0;
+        while (recv(streams[i].fd, streams[i].in, INPUT_BLOCK, MSG_DONTWAIT) > 0)
+            ;
+    }
+    now_ns = 0;
+    budget_ns = 0;
+    report(REPORT_ANEW, NEVER);
+}
+
+static void read_command(void) {
+    receive(&budget_ns, sizeof budget_ns);
     settled = false; /* what the harness wrote to the UARTs before may not have been seen yet */
     busy_since_ns = vcpu_cpu_ns();
+    if (budget_ns == COMMAND_ANEW) {
+        begin_anew();
+        return;
+    }
+    command_pending = true;
+    busy_reported = false;
 }
 
 /* Carry on with the pending command; QEMU's next timer is wait_ns away. Returns whether that timer must run first. */

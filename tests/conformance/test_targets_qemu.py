@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_firmwares import FLAGS, SOURCES
 
 from conformance.targets import qemu as qemu_module
 from conformance.targets.base import HarnessError, IutFault, Reaction
@@ -20,26 +21,7 @@ from conformance.targets.machine import Machine, ShimReport
 from conformance.targets.qemu import QemuTarget
 from model.alphabet import Link
 
-SOURCES = Path(__file__).with_name("firmwares")
-FLAGS = ["-mcpu=cortex-m3", "-mthumb", "-O1", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-nostdlib"]
-
 Start = Callable[..., QemuTarget]
-
-
-@pytest.fixture(scope="session")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Compiles a firmware by name."""
-    folder = tmp_path_factory.mktemp("firmwares")
-
-    def compile_one(name: str) -> Path:
-        elf = folder / f"{name}.elf"
-        if not elf.exists():
-            sources = [str(SOURCES / "start.c"), str(SOURCES / f"{name}.c")]
-            command = ["arm-none-eabi-gcc", *FLAGS, "-T", str(SOURCES / "link.ld"), "-o", str(elf), *sources]
-            subprocess.run(command, check=True)
-        return elf
-
-    return compile_one
 
 
 @pytest.fixture

@@ -49,12 +49,19 @@ class Campaign:
         jobs: int,
         progress: Callable[[int, int, CaseResult], None],
         suite: Path | None = None,
+        cold: bool = False,
+        real_time: bool = False,
+        engine: object = None,
+        resumed: Callable[[Sequence[CaseResult]], None] | None = None,
         iut: Iut | None = None,
     ) -> Report:
         assert out.is_dir() and suite is None
         self.asked.append({"target": target, "firmware": firmware, "profile": profile, "seed": seed, "jobs": jobs})
         cases: list[CaseResult] = []
-        for purpose in purposes:
+        if resumed is not None:
+            cases.append(self.case(purposes[0].id))
+            resumed(cases)
+        for purpose in purposes[len(cases) :]:
             if self.error is not None and len(cases) == self.before:
                 raise self.error
             cases.append(self.case(purpose.id))

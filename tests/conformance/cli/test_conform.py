@@ -103,6 +103,23 @@ def test_interrupted_keeps_what_was_finished(campaign, scewl, tmp_path: Path) ->
     assert "glare-lower-yields" in (tmp_path / "index.html").read_text("utf-8")
 
 
+def test_resume_says_what_it_reuses(campaign, scewl, tmp_path: Path) -> None:
+    ended = scewl("conform", "--resume", "--out", tmp_path)
+    assert ended.code == 0
+    assert ended.err.splitlines()[0] == f"resumed: 1 of 3 cases are from {tmp_path}"
+    assert ended.err.splitlines()[1].startswith("[2/3] PASS glare-lower-yields")
+    assert len(Report.load(tmp_path / "report.json").cases) == 3
+
+
+def test_an_interrupted_resumption_keeps_what_it_reused(campaign, scewl, tmp_path: Path) -> None:
+    campaign.error, campaign.before = KeyboardInterrupt(), 2
+    ended = scewl("conform", "--resume", "--out", tmp_path)
+    assert ended.code == 130
+    assert "interrupted after 2 of 3 cases" in ended.err and "--resume runs the others" in ended.err
+    cases = [case.case for case in Report.load(tmp_path / "report.json").cases]
+    assert cases == ["glare-higher-waits", "glare-lower-yields", "interrupted"]
+
+
 def test_harness_error_says_what_to_do(campaign, scewl, tmp_path: Path) -> None:
     campaign.error = HarnessError("QEMU is not installed: apt-get install qemu-system-arm", ["exit 127"])
     ended = scewl("conform", "--out", tmp_path)
