@@ -1,0 +1,51 @@
+"""Key pairs for devices, made before they are asked for, in a thread of its own, from the system's randomness."""
+
+from __future__ import annotations
+
+import queue
+import secrets
+import threading
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from reference.authority import new_key
+
+
+class KeyPool:
+    """At most so many P-256 keys in advance. When they run out, a key is made on the spot."""
+
+    def __init__(self, size: int) -> None:
+        """Start to make keys; `size` is at least 1."""
+        self.made_on_the_spot = 0
+        self._ready: queue.Queue[ec.EllipticCurvePrivateKey] = queue.Queue(size)
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._fill, name="keys", daemon=True)
+        self._thread.start()
+
+    def __len__(self) -> int:
+        """How many are ready."""
+        return self._ready.qsize()
+
+    def take(self) -> ec.EllipticCurvePrivateKey:
+        """A key that nobody else gets. Never waits for the thread."""
+        try:
+            return self._ready.get_nowait()
+        except queue.Empty:
+            self.made_on_the_spot += 1
+            return _make()
+
+    def close(self) -> None:
+        """Make no more; those that are ready are dropped."""
+        self._closing.set()
+        while self._thread.is_alive():
+            while not self._ready.empty():
+                self._ready.get_nowait()  # the thread may be waiting for room
+            self._thread.join(0.05)
+
+    def _fill(self) -> None:
+        while not self._closing.is_set():
+            self._ready.put(_make())
+
+
+def _make() -> ec.EllipticCurvePrivateKey:
+    return new_key(secrets.token_bytes(32))
