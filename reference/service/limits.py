@@ -28,7 +28,7 @@ class Limits:
     sessions_burst: float = 16.0
     """Sessions of one device, proved by its key, at once..."""
     sessions_rate: float = 1.0
-    """...and per second after that; before another, its connection is not read."""
+    """...and per second after that; until then its connection is not read."""
     write: float = 10.0
     """How long a client may leave unread what it was sent."""
     keys: int = 32
