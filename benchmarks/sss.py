@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import platform
 import signal
@@ -24,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +40,8 @@ SERVICE = "import sys; from conformance.cli import main; sys.exit(main())"
 
 
 @contextlib.contextmanager
-def service(folder: Path) -> Iterator[None]:
-    """`scewl sss` of a new deployment in this folder."""
+def service(folder: Path) -> Iterator[int]:
+    """`scewl sss` of a new deployment in this folder; its process."""
     DEPLOYMENT.save(folder)
     command = [sys.executable, "-c", SERVICE, "sss", "--deployment", str(folder), "--listen", f"unix:{folder}/wires"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -47,7 +49,7 @@ def service(folder: Path) -> Iterator[None]:
     print(process.stderr.readline().strip(), file=sys.stderr)
     drain = subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL)  # a log that is read
     try:
-        yield
+        yield process.pid
     finally:
         process.send_signal(signal.SIGTERM)
         code = process.wait(60)
@@ -78,6 +80,7 @@ def besieged(path: str, count: int) -> Iterator[None]:
 
 async def lay_siege(path: str, count: int) -> None:
     """For ever."""
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # that connections break is what a siege is about
     async with siege(path, count):
         print("all have begun", flush=True)
         await asyncio.Event().wait()
@@ -98,7 +101,7 @@ async def device(path: str, sed_id: int, rounds: int) -> list[tuple[int, float]]
 async def measure(path: str, rounds: int) -> dict[str, Any]:
     """All devices at once."""
     begin = time.perf_counter()
-    results = sum(await asyncio.gather(*(device(path, sed_id, rounds) for sed_id in IDS)), [])
+    results = list(chain(*await asyncio.gather(*(device(path, sed_id, rounds) for sed_id in IDS))))
     seconds = time.perf_counter() - begin
     return {
         "devices": len(IDS),
@@ -114,12 +117,21 @@ def case(hostile: int, rounds: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "deployment"
         path = str(folder / "wires")
-        with service(folder), besieged(path, hostile):
+        with service(folder) as process, besieged(path, hostile):
+            before = processor_time(process)
             figures = asyncio.run(measure(path, rounds))
+            used = processor_time(process) - before
             command = [sys.executable, "-c", SERVICE, "sss", "status", "--deployment", str(folder), "--json"]
             status = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     kept = {name: status[name] for name in ("registered", "counters", "durations_ms")}
-    return {"hostile_connections": hostile, **figures, "service": kept}
+    per_registration = round(used * 1_000 / figures["registrations"], 1)
+    return {"hostile_connections": hostile, **figures, "service_cpu_ms_each": per_registration, "service": kept}
+
+
+def processor_time(process: int) -> float:
+    """Seconds of processor that a process has used."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> int:
@@ -142,7 +154,8 @@ def main() -> int:
         spread = "  ".join(f"{name} {value}" for name, value in one["latency_ms"].items())
         print(
             f"{one['hostile_connections']:>4} hostile: {one['granted']} of {one['registrations']} granted, "
-            f"{one['per_second']} a second; ms: {spread}"
+            f"{one['per_second']} a second, {one['service_cpu_ms_each']} ms of the service's processor each; "
+            f"ms until the answer: {spread}"
         )
     if args.output:
         args.output.write_text(json.dumps(report, indent=1) + "\n")

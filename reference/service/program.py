@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import logging
 import os
 import resource
 import signal
@@ -67,6 +68,8 @@ async def _serve(
             loop.remove_signal_handler(other)  # whoever asks again means it
 
     loop = asyncio.get_running_loop()
+    warnings = logging.getLogger("asyncio")  # what it has to say is a line of the log like any other
+    warnings.handlers, warnings.propagate = [_ToJournal(journal)], False
     loop.set_exception_handler(lambda _, context: journal.say("internal-error", reason=repr(context.get("exception"))))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
@@ -78,6 +81,15 @@ async def _serve(
     server.close()
     journal.say("stopped", signal=signal.Signals(received[0]).name)
     return received[0]
+
+
+class _ToJournal(logging.Handler):
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(logging.WARNING)
+        self._journal = journal
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._journal.say("asyncio", reason=record.getMessage())
 
 
 def status(folder: Path) -> dict[str, Any]:

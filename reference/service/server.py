@@ -316,7 +316,8 @@ class Service:
             self._spawn(self._keep(decision))
         self._sss.secrets()  # of the sessions, for a key log; here they go no further
         for wire, data in self._sss.outgoing():
-            if connection := self._connections.get(wire):
+            connection = self._connections.get(wire)
+            if connection and not connection.writer.transport.is_closing():
                 connection.writer.write(data)
         if self._timer:
             self._timer.cancel()
