@@ -15,7 +15,7 @@ from typing import TextIO
 
 from reference.service.limits import Bucket
 
-Field = str | int | float | bool | None | list[str]
+Field = str | int | float | bool | None | list[str] | list[int]
 _QUEUE = 10_000
 """Lines that may wait to be written; more are lost, and counted."""
 _BURST, _RATE = 50, 10

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from model.alphabet import DEREGISTER
+from model.alphabet import DEREGISTER, REGISTER
 from reference.authority import load_key
 from reference.registration import Response
 
@@ -133,27 +133,20 @@ class Store:
         with self._change():
             self.database.execute("INSERT INTO authority VALUES (1, ?, ?, ?)", (self._deployment, certificate, key))
 
-    def keep(self, granted: Response, since: datetime) -> None:
-        """Keep what a granted request changes. Raises StoreError; then nothing is changed."""
-        if granted.op == DEREGISTER:
-            with self._change():
-                self.database.execute("DELETE FROM registered WHERE device = ?", (granted.dev_id,))
-            return
-        certificate = x509.load_der_x509_certificate(granted.certificate)
-        row = (
-            granted.dev_id,
-            str(certificate.serial_number),
-            sha256(granted.certificate).hexdigest(),
-            _text(since),
-            _text(certificate.not_valid_after_utc),
-        )
+    def keep(self, granted: Sequence[Response], since: datetime) -> None:
+        """Keep what granted requests change, all of them or, if it raises StoreError, none."""
+        rows = [_row(response, since) for response in granted if response.op == REGISTER]
         with self._change():
-            # A device that was removed in the meantime stays out.
-            self.database.execute(
-                "INSERT OR REPLACE INTO registered SELECT ?, ?, ?, ?, ?"
-                " WHERE NOT EXISTS (SELECT 1 FROM removed WHERE device = ?)",
-                (*row, granted.dev_id),
-            )
+            for response in granted:
+                if response.op == DEREGISTER:
+                    self.database.execute("DELETE FROM registered WHERE device = ?", (response.dev_id,))
+            for row in rows:
+                # A device that was removed in the meantime stays out.
+                self.database.execute(
+                    "INSERT OR REPLACE INTO registered SELECT ?, ?, ?, ?, ?"
+                    " WHERE NOT EXISTS (SELECT 1 FROM removed WHERE device = ?)",
+                    (*row, row[0]),
+                )
 
     def remove(self, device: int, since: datetime) -> bool:
         """Keep that a device is refused from now on (CRT-8). Returns whether it was registered. Raises StoreError."""
@@ -214,6 +207,17 @@ _ADVICE = {
     "CORRUPT": "restore it from a copy, or move it away to start without any registration",
 }
 """What to do, by SQLite's primary error code."""
+
+
+def _row(granted: Response, since: datetime) -> tuple[int, str, str, str, str]:
+    certificate = x509.load_der_x509_certificate(granted.certificate)
+    return (
+        granted.dev_id,
+        str(certificate.serial_number),
+        sha256(granted.certificate).hexdigest(),
+        _text(since),
+        _text(certificate.not_valid_after_utc),
+    )
 
 
 def _text(moment: datetime) -> str:

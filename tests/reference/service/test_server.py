@@ -236,7 +236,7 @@ def test_a_full_disk_refuses_and_loses_nothing(tmp_path: Path) -> None:
             now.store.database.execute("PRAGMA max_page_count = 100000")
             assert await now.register(11) == 0
         refusal = next(line for line in now.lines() if line["event"] == "not-kept")
-        assert refusal["device"] == 11 and refusal["reason"].endswith("is full: make room on the disk")
+        assert refusal["devices"] == [11] and refusal["reason"].endswith("is full: make room on the disk")
 
     run(test)
 
@@ -265,6 +265,26 @@ def test_a_database_that_cannot_be_written_refuses(tmp_path: Path) -> None:
             assert await now.register(10) == -1
             now.store.database.execute("PRAGMA query_only = 0")
             assert await now.register(10) == 0
+
+    run(test)
+
+
+def test_what_is_decided_while_the_disk_is_busy_is_one_write(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with running(tmp_path, busy=60_000) as now:
+            changes: list[str] = []
+            now.store.database.set_trace_callback(changes.append)
+            other = sqlite3.connect(now.store.path, isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            first = asyncio.create_task(now.register(10))
+            await now.until(lambda: "BEGIN IMMEDIATE" in changes)
+            asking = [asyncio.create_task(now.register(device)) for device in IDS[1:]]
+            await now.until(lambda: len(now.service._undecided) == 15)
+            other.execute("ROLLBACK")
+            other.close()
+            assert await asyncio.gather(first, *asking) == [0] * 16
+            assert changes.count("COMMIT") == 2
+            assert [row.device for row in now.store.registrations()] == list(IDS)
 
     run(test)
 

@@ -32,7 +32,7 @@ def founded(folder: Path) -> Store:
 def test_what_is_kept_is_there_after_reopening(tmp_path: Path) -> None:
     store = founded(tmp_path)
     for device in (11, 10, 11):
-        store.keep(granted(device), WHEN)
+        store.keep([granted(device)], WHEN)
     assert not store.remove(12, WHEN)
     store.close()
     store = Store(tmp_path, CA)
@@ -50,9 +50,9 @@ def test_what_is_kept_is_there_after_reopening(tmp_path: Path) -> None:
 
 def test_a_removed_device_is_not_registered_by_a_late_decision(tmp_path: Path) -> None:
     store = founded(tmp_path)
-    store.keep(granted(10), WHEN)
+    store.keep([granted(10)], WHEN)
     assert store.remove(10, WHEN)
-    store.keep(granted(10), WHEN)
+    store.keep([granted(10)], WHEN)
     assert store.registrations() == []
     store.close()
 
@@ -91,7 +91,7 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
 def test_a_damaged_file(tmp_path: Path) -> None:
     store = founded(tmp_path)
     for device in range(10, 26):
-        store.keep(granted(device), WHEN)
+        store.keep([granted(device)], WHEN)
     store.close()
     path = tmp_path / "sss.sqlite"
     data = bytearray(path.read_bytes())
@@ -128,9 +128,9 @@ def test_a_locked_file_is_named_with_what_to_do(tmp_path: Path) -> None:
     other = sqlite3.connect(store.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreError, match="database is locked: another program holds it"):
-        store.keep(granted(10), WHEN)
+        store.keep([granted(10)], WHEN)
     other.execute("ROLLBACK")
     other.close()
-    store.keep(granted(10), WHEN)
+    store.keep([granted(10)], WHEN)
     assert [row.device for row in store.registrations()] == [10]
     store.close()
