@@ -167,6 +167,22 @@ class Peer:
         return flags
 
 
+_FAULTS = {
+    c.BADCERT_EXPIRED: "expired",
+    c.BADCERT_FUTURE: "not yet valid",
+    c.BADCERT_CN_MISMATCH: "in another name",
+    c.BADCERT_NOT_TRUSTED: "of another authority",
+    c.BADCERT_BAD_PK: "key not on P-256",
+    c.BADCERT_OTHER: "not the key of a device that is accepted",
+}
+
+
+def fault_names(flags: int) -> list[str]:
+    """The words for verification flags; all that have no name of their own are one."""
+    names = [name for flag, name in _FAULTS.items() if flags & flag]
+    return names + ["not acceptable"] * bool(flags & ~sum(_FAULTS))
+
+
 def _is_of_profile(key: object, is_rsa: bool) -> bool:
     if is_rsa:
         return isinstance(key, rsa.RSAPublicKey)

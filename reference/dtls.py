@@ -105,6 +105,10 @@ class Session:
         self._limits = timeouts[0] or FIRST_TIMEOUT, timeouts[1] or LAST_TIMEOUT
         self.timeouts = 0
         """How often the retransmission timer fired."""
+        self.gave_up = False
+        """The peer was silent until the last timeout (DTL-6)."""
+        self.faults = 0
+        """What was found wrong with the peer's certificates, as flags (`credentials.fault_names`)."""
         self._peer, self._drbg, self._server = peer, drbg, server
         self._now = 0
         self._timer: tuple[int, int] | None = None
@@ -216,7 +220,8 @@ class Session:
 
     def _fail(self, result: int = 0) -> Happening:
         self._timer = None
-        if result != c.TIMEOUT and not self._alert_sent:
+        self.gave_up = result == c.TIMEOUT
+        if not self.gave_up and not self._alert_sent:
             c.tls.mbedtls_ssl_send_alert_message(self._ssl, c.ALERT_FATAL, c.ALERT_HANDSHAKE_FAILURE)
         return Happening(Kind.FAILED)
 
@@ -286,7 +291,9 @@ class Session:
 
         def verify(_context: int | None, certificate: int, depth: int, flags: ctypes._Pointer[ctypes.c_uint32]) -> int:
             flags[0] &= ~(c.BADCERT_EXPIRED | c.BADCERT_FUTURE)  # those are the wall clock's opinion
-            flags[0] |= _of(me)._peer.faults(certificate_der(certificate), leaf=depth == 0)
+            session = _of(me)
+            flags[0] |= session._peer.faults(certificate_der(certificate), leaf=depth == 0)
+            session.faults |= flags[0]
             return 0
 
         def export(
