@@ -22,8 +22,8 @@ from conformance.running.cluster import run_on_cluster
 from conformance.targets.base import HarnessError
 from model.verdict import Verdict
 
-CASES = ["absent-peer", "broadcast", "cut-flight-4", "deregister", "faa-busy", "faa-idle", "junk-radio", "junk-sss"]
-CASES += ["lost-flight-1", "lost-flight-2", "register", "registered-16", "sss-silent", "unregistered-16"]
+CASES = ["broadcast", "cut-flight-4", "faa-idle", "junk-radio", "lost-flight-1", "lost-flight-2", "register"]
+CASES += ["registered-16", "unregistered-16"]
 PURPOSES = [purpose for purpose in load_purposes() if purpose.id in CASES]
 
 

@@ -65,6 +65,7 @@ def interrupted(out: Path, how: Callable[[subprocess.Popen[str]], None], *option
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
     assert program.stderr is not None
     for _ in range(3):
