@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import signal
+import tempfile
 import threading
 from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
@@ -145,10 +146,17 @@ def _client(address: str, jobs: int) -> Iterator[Client]:
     # What Dask says of workers that die is not for whoever waits for verdicts: nothing is lost.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     if address == LOCAL:
-        with dask.config.set({"distributed.scheduler.allowed-failures": 0}):  # `_results` counts them
+        with (
+            dask.config.set({"distributed.scheduler.allowed-failures": 0}),  # `_results` counts them
+            tempfile.TemporaryDirectory() as scratch,  # else shared with every Dask of this machine
+        ):
             with _interrupts_ignored():
                 cluster = LocalCluster(
-                    jobs, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+                    jobs,
+                    threads_per_worker=1,
+                    dashboard_address="127.0.0.1:0",  # any port, lest two runs want the same
+                    silence_logs=logging.CRITICAL,
+                    local_directory=scratch,
                 )
             with cluster, Client(cluster) as client:
                 yield client
