@@ -36,7 +36,8 @@ examples:
   scewl sss revoke 10 --deployment deployment         refuse device 10 from now on
 
 A firmware in QEMU talks to it with its second serial port:
-  qemu-system-arm ... -serial ... -serial unix:/tmp/sss.sock -serial ..."""
+  qemu-system-arm -M lm3s6965evb -kernel controller.elf -device loader,file=10.bin,addr=0x3f000 \\
+    -serial unix:/tmp/cpu.sock -serial unix:/tmp/sss.sock -serial null"""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -160,7 +160,7 @@ def test_when_all_are_too_new_to_go_a_newcomer_waits(tmp_path: Path) -> None:
             waiting = asyncio.create_task(now.register(10))
             for _ in range(200):
                 await asyncio.sleep(0)
-            assert not waiting.done()
+            assert not waiting.done() and set(now.service._connections) == {1, 2}
             holding[0][1].close()
             assert await waiting == 0
 
@@ -196,6 +196,16 @@ def test_a_device_that_asks_too_often_waits_and_is_not_refused(tmp_path: Path) -
             assert await now.register(11) == 0, "others do not wait"
             assert not asking.done()
             asking.cancel()
+
+    run(test)
+
+
+def test_what_proves_a_device_uses_nothing_up(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with running(tmp_path, Limits(sessions_burst=1_000, rate=1e-6)) as now:
+            streams, device = await now.connect(), Device(10)
+            assert [await device.ask(streams, 0) for _ in range(4)] == [0] * 4
+            assert now.service.figures.counters["paced"] == 0
 
     run(test)
 
