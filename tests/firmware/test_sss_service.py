@@ -45,12 +45,11 @@ def test_the_firmware_registers_with_the_service(tmp_path: Path) -> None:
             listener.bind(str(folder / "cpu"))
             listener.listen(1)
             listener.settimeout(60)
-            qemu = subprocess.Popen(
-                ["qemu-system-arm", "-M", "lm3s6965evb", "-display", "none", "-monitor", "none", "-kernel", str(ELF)]
-                + ["-device", f"loader,file={folder}/10.bin,addr=0x3f000,force-raw=on"]
-                + ["-serial", f"unix:{folder}/cpu", "-serial", f"unix:{folder}/wires", "-serial", "null"],
-                stderr=subprocess.DEVNULL,
-            )
+            machine = ["qemu-system-arm", "-M", "lm3s6965evb", "-display", "none", "-monitor", "none"]
+            image = f"loader,file={folder}/10.bin,addr=0x3f000,force-raw=on"
+            wires = ["-serial", f"unix:{folder}/cpu", "-serial", f"unix:{folder}/wires", "-serial", "null"]
+            command = [*machine, "-kernel", str(ELF), "-device", image, *wires]
+            qemu = subprocess.Popen(command, stderr=subprocess.DEVNULL)
             cpu, _ = listener.accept()
         with cpu:
             cpu.settimeout(120)

@@ -141,5 +141,6 @@ def test_a_damaged_database_is_an_error_that_says_what_to_do(folder: Path, scewl
     (folder / "sss.sqlite").write_bytes(b"not a database" * 100)
     for arguments in (["status"], ["list"], ["revoke", "10"], ["--listen", "tcp:127.0.0.1:0"]):
         ended = scewl("sss", *arguments, "--deployment", folder)
+        assert "internal" not in ended.err
         assert ended.code == 3 and "sss.sqlite: file is not a database: restore it from a copy" in ended.err
     assert not (folder / "sss.sock").exists()
