@@ -180,8 +180,8 @@ def test_without_a_new_boot_seed_the_recorded_message_is_delivered_twice(monkeyp
     image = Cast._image
     monkeypatch.setattr(Cast, "_image", lambda cast, sed, boots: image(cast, sed, 0))
     result = run_case(after_a_power_cycle(), ReferenceTarget, profile="hardened", seed=0).result
-    assert result.verdict is Verdict.INCONCLUSIVE
-    assert result.reason.endswith("got a message of 16 B from 4, which nobody gave for it.")
+    assert result.verdict is Verdict.FAIL
+    assert result.reason == "The IUT said to its CPU a message of 16 B from 4, again. Asked for: nothing."
 
 
 def test_the_adversary_speaks_for_a_sed_with_its_own_certificate_as_far_as_the_path_goes() -> None:

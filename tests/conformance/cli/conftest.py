@@ -69,9 +69,16 @@ class Campaign:
         return Report("", target, profile, seed, cases=cases)
 
     def replay(
-        self, trace: Path, *, target: str | None, firmware: Path | None, out: Path, iut: Iut | None = None
+        self,
+        trace: Path,
+        *,
+        target: str | None,
+        firmware: Path | None,
+        out: Path,
+        iut: Iut | None = None,
+        shorter: object = None,
     ) -> CaseResult:
-        assert out.is_dir() and iut is None
+        assert out.is_dir() and iut is None and shorter is None
         self.asked.append({"trace": trace, "target": target, "firmware": firmware})
         if self.error is not None:
             raise self.error

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from conformance.capture import CapturedFrame
 from conformance.onlooker import Standing, judge_capture
 from conformance.onlooker.reading import whole_frame
-from conformance.purpose import FOLDER
+from conformance.purpose import FOLDER, load
 from conformance.wire.frames import Frame
 from conformance.wire.secrets import KeyLog
 from model.alphabet import SSS_ID, Link
@@ -22,6 +22,11 @@ PURPOSES = sorted(p.stem for p in FOLDER.glob("*.toml"))
 HALVES = "preempt-half-read"
 """Its request is given in two halves, which the lab's captures leave out."""
 SAMPLE = ("unregistered-16", "register-twice", "lost-flight-4", "glare-lower", "close-lost")
+
+
+def iut(name):
+    """Whom a purpose is about."""
+    return load(FOLDER / f"{name}.toml").iut
 
 
 def whole(name, scene):
@@ -42,7 +47,7 @@ def test_an_honest_controller_is_allowed(name, scene):
     told = whole(name, scene)
     if not told.frames:
         return
-    verdict = told.judge()[IUT]
+    verdict = told.judge()[iut(name)]
     assert verdict.standing is Standing.ALLOWED, verdict
     assert verdict.assumptions == () and verdict.requirements == ()
     assert verdict.judged == len(told.frames)
@@ -50,7 +55,7 @@ def test_an_honest_controller_is_allowed(name, scene):
 
 @pytest.mark.parametrize("name", PURPOSES)
 def test_without_a_context_it_is_allowed_or_unknown(name, scene):
-    verdict = whole(name, scene).judge(context=False)[IUT] if scene(name).frames else None
+    verdict = whole(name, scene).judge(context=False)[iut(name)] if scene(name).frames else None
     # A power cycle that nobody tells of, and nothing else, leaves a doubt.
     assert verdict is None or verdict.standing is (Standing.UNKNOWN if name == "power-cycle" else Standing.ALLOWED)
 
