@@ -163,8 +163,9 @@ class Deployment:
     def load(cls, folder: Path) -> Deployment:
         """Read a folder that `save` wrote. Raises DeploymentError naming the file that is missing or wrong."""
         path = folder / "deployment.json"
+        text = _read(path)
         try:
-            index = json.loads(_read(path))
+            index = json.loads(text)
             if index["version"] != VERSION:
                 raise ValueError(f"version {index['version']!r} is not {VERSION}")
             suite, pattern = int(index["suite"], 16), str(index["cn_pattern"])

@@ -120,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
     wrong = [c for c in found if c.same and c.verdicts[0].exit_code]
     for comparison in wrong:
         print(f"{comparison.case}: both {comparison.verdicts[0].name}: {comparison.reasons[0]}")
-    print(f"{len(found)} cases on {names[0]} and {names[1]}: {len(differ) or 'none'} differ")
+    print(f"{len(found)} case{'s' * (len(found) != 1)} on {names[0]} and {names[1]}: {len(differ) or 'none'} differ")
     print(f"report: {args.out / 'compare.json'}")
     return exit_code(found)
 

@@ -290,11 +290,15 @@ def _iut(args: argparse.Namespace) -> Iut:
 
 
 def load_suite(name: str) -> tuple[list[Purpose], int]:
-    """The purposes of a suite, by its name or its folder, and its seed. Raises HarnessError."""
+    """The purposes of a suite, by its name or its folder, and its seed. Raises UsageError and HarnessError."""
     from conformance.generation.named import NAMED, named
     from conformance.generation.suite import load
 
     if name not in NAMED:
+        if not Path(name).exists():
+            raise UsageError(
+                f"--suite {name}: there is no such folder, and the suites with a name are {', '.join(NAMED)}"
+            )
         suite = load(Path(name))
         return suite.purposes, suite.seed
     return named(name, lambda text: print(text, file=sys.stderr, flush=True)), 0

@@ -108,7 +108,7 @@ class TestCommand:
         told = capsys.readouterr().out
         assert "odd: reference and qemu differ from step 2 on" in told
         assert "model:      allows both" in told
-        assert "1 cases on reference and qemu: 1 differ" in told
+        assert "1 case on reference and qemu: 1 differ" in told
         (found,) = json.loads((tmp_path / "compare.json").read_text())
         assert not found["same"] and found["verdicts"] == ["PASS", "PASS"]
 
@@ -116,7 +116,7 @@ class TestCommand:
         side(tmp_path / "trace.jsonl")
         call = ["compare", str(tmp_path / "trace.jsonl"), "--out", str(tmp_path / "out")]
         assert main(call) == 0
-        assert "1 cases on reference and qemu: none differ" in capsys.readouterr().out
+        assert "1 case on reference and qemu: none differ" in capsys.readouterr().out
         assert (tmp_path / "out/qemu/lost-flight-2.jsonl").is_file()
 
     @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ class TestCommand:
             (["none.jsonl"], 2, "no trace at none.jsonl"),
             (["none.jsonl", "register"], 2, "do not go together"),
             (["x-*"], 4, "nothing selected"),
-            (["--suite", "nowhere"], 3, "nowhere holds no suite"),
+            (["--suite", "nowhere"], 2, "nowhere: there is no such folder, and the suites with a name are quick, full"),
         ],
     )
     def test_wrong_options(self, options: list[str], code: int, says: str, capsys: pytest.CaptureFixture[str]) -> None:
