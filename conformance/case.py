@@ -346,6 +346,7 @@ class Case:
             if self._meets(frame, what, at, from_, size, op):
                 got.remove(frame)
                 if what == "message":
+                    self._not_told_twice(at, frame)
                     self._met.append((frame.source, at, frame.payload))
                 return
         raise Unreached(f"{_at(self.purpose, at)} got {told}.")
@@ -372,7 +373,8 @@ class Case:
         and answers to itself."""
         left = list(self._sent)
         for message in self._met:
-            left.remove(message)
+            if message in left:
+                left.remove(message)
         for at, got in self.lab.inbox.items():
             for frame in got:
                 message = (frame.source, at, frame.payload)

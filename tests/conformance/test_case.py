@@ -254,7 +254,7 @@ class TestTheRest:
         case = Case(parse("p", document), ReferenceTarget(), profile="hardened", seed=0)
         case._play()
         ((_, _, payload),) = case._sent
-        for what in ("nothing", "rest"):
+        for what in ("nothing", "rest", "message"):
             case.lab.inbox[10] = [Frame(10, 11, payload)]
             with pytest.raises(Diverged, match="to its CPU a message of 5 B from 11, again"):
                 case._do_expect(what)
