@@ -38,6 +38,9 @@ class LadderFrame:
     note: str = ""
 
 
+_LADDER = tuple(LadderFrame.__dataclass_fields__)
+
+
 @dataclass(slots=True)
 class Divergence:
     """Where an IUT first did what no rule allows."""
@@ -115,7 +118,12 @@ class CaseResult:
 
     def to_data(self) -> dict[str, Any]:
         """As JSON has it."""
-        return asdict(self) | {"verdict": self.verdict.name}
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return plain | {
+            "verdict": self.verdict.name,
+            "divergence": asdict(self.divergence) if self.divergence else None,
+            "ladder": [{name: getattr(frame, name) for name in _LADDER} for frame in self.ladder],
+        }
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> CaseResult:
@@ -144,11 +152,12 @@ class Report:
         return max((c.counted for c in self.cases), default=Verdict.INCONCLUSIVE)
 
     def to_json(self) -> str:
-        """The text of `report.json`."""
-        data = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        """The text of `report.json`: a line for each case, the same for the same results."""
+        data = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "cases"}
         data["verdict"] = self.verdict.name
-        data["cases"] = [case.to_data() for case in self.cases]
-        return json.dumps(data, indent=1, sort_keys=True) + "\n"
+        cases = ",\n".join(json.dumps(case.to_data(), sort_keys=True) for case in self.cases)
+        head = json.dumps(data, sort_keys=True)
+        return f'{head[:-1]}, "cases": [\n{cases}\n]}}\n'
 
     @classmethod
     def load(cls, path: Path) -> Report:

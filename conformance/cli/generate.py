@@ -21,6 +21,7 @@ _EPILOG = """What a suite can cover:
   places         walks that take every transition between places of that machine, a part of the former
   pairs          walks that take every pair of consecutive transitions between its places
   w              the W-method (k = 0) on it: after each transition, what identifies the state that it leads to
+  w1             what the W-method has for k = 1 beyond that (12,985 cases)
   walks          random walks over honest and hostile steps, as --seed has them
 docs/generation.md says what each of these guarantees.
 

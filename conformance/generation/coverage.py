@@ -23,6 +23,8 @@ from model.alphabet import Event
 
 _BY_STEPS: Final[dict[tuple[str, ...], Input]] = {tuple(map(json.dumps, i.steps)): i for i in INPUTS}
 _LONGEST: Final = max(len(i.steps) for i in INPUTS)
+_MORE: Final = {"sequences": 0, "sequences_k1": 1}
+"""Accounts of the W-method's sequences, and how many further states each is for."""
 OWN_FAILURE: Final = "own-failure"
 REASON_OF_OWN_FAILURE: Final = "An own failure of the IUT cannot be brought about from outside."
 
@@ -54,15 +56,19 @@ def account(purposes: Iterable[Purpose], folder: Path) -> dict[str, Any]:
                 last = transition
     m = machine()
     ways = {pair(a, b) for a in m.transitions for b in m.after(a)}
-    wanted = {
-        tuple(t.input.name for t in (*wmethod.prelude(), *found)) for _, all_ in wmethod.sequences() for found in all_
-    }
     return {
         "transitions": {"taken": len(taken), "of": len(m.transitions)},
         "pairs": {"taken": len(pairs & ways), "of": len(ways)},
-        "sequences": {"taken": len(told & wanted), "of": len(wanted)},
+        **{name: _of(told, more) for name, more in _MORE.items()},
         "cases_cut_by_choice": cut,
     }
+
+
+def _of(told: set[tuple[str, ...]], more: int) -> dict[str, int]:
+    """How many of the W-method's sequences were told, for `more` further states."""
+    found = (sequence for _, all_ in wmethod.sequences(more) for sequence in all_)
+    wanted = {tuple(t.input.name for t in (*wmethod.prelude(), *sequence)) for sequence in found}
+    return {"taken": len(told & wanted), "of": len(wanted)}
 
 
 def lines(found: dict[str, Any]) -> list[str]:
@@ -70,7 +76,7 @@ def lines(found: dict[str, Any]) -> list[str]:
     names = {
         "transitions": "transitions of the observable controller machine",
         "pairs": "pairs of consecutive transitions between its places",
-        "sequences": "sequences of the W-method (k = 0)",
+        **{name: f"sequences of the W-method (k = {more})" for name, more in _MORE.items()},
     }
     said = [f"{found[k]['taken']:,} of {found[k]['of']:,} {text}" for k, text in names.items() if found[k]["taken"]]
     if found["cases_cut_by_choice"]:

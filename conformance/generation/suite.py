@@ -48,6 +48,7 @@ COVERS: Final[dict[str, tuple[str, Make]]] = {
     "places": ("walks that take every transition between places of that machine", _planned(covers.places)),
     "pairs": ("walks that take every pair of consecutive transitions between its places", _planned(covers.pairs)),
     "w": ("the W-method, k = 0: after each transition, what identifies the state it leads to", _planned(wmethod.w)),
+    "w1": ("what the W-method has for k = 1 beyond that: the same after each two transitions", _planned(wmethod.w1)),
     "walks": ("random walks over honest and hostile steps, as the seed has them", walks.walks),
 }
 """What a suite can cover: in words, and the purposes that do."""

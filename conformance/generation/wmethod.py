@@ -1,7 +1,8 @@
-"""The harmonised W-method (HSI, a form of Wp for partial machines), k = 0.
+"""The harmonised W-method (HSI, a form of Wp for partial machines), k = 0 and k = 1.
 
 For each transition of a machine there are the way to it, the transition, and then, each after a new start, the words
-that identify the state where it must lead.
+that identify the state where it must lead. With k = 1 the same for each two transitions in a row: then an
+implementation may have one state more than the machine.
 
 The machine is a part of the observable one in which all states can be told apart: no CPU frame waits, whatever the
 rules leave to choice is left out, and so are Finished messages that come again.
@@ -60,27 +61,38 @@ def ways() -> list[Sequence]:
     return [found[state] for state in range(len(m.states))]
 
 
-def sequences(more: int = 0) -> Iterator[tuple[Transition | None, list[Sequence]]]:
-    """Per transition its sequences from boot, first those of boot itself; with `more` for that many further states."""
+def sequences(more: int = 0) -> Iterator[tuple[Sequence, list[Sequence]]]:
+    """Per piece its sequences from boot: the shortest way to it, the piece, a word of the state where it must lead.
+
+    A piece is at most `more` transitions and one in a row; the empty one, at boot, comes first. All together are the
+    suite for an implementation with that many states more than the machine.
+    """
     m, to = machine(), ways()
-    yield None, [_spelt(0, word) for word in identifiers()[0]]
+    yield (), [_spelt(0, word) for word in identifiers()[0]]
     for t in m.transitions:
-        yield (
-            t,
-            [
-                (*to[t.source], t, *between, *_spelt(between[-1].target if between else t.target, word))
-                for between in _any(t.target, more)
-                for word in identifiers()[between[-1].target if between else t.target]
-            ],
-        )
+        for rest in _any(t.target, more):
+            piece, end = (t, *rest), (rest[-1] if rest else t).target
+            yield piece, [(*to[t.source], *piece, *_spelt(end, word)) for word in identifiers()[end]]
 
 
 def w() -> Iterator[Purpose]:
-    """One purpose per transition, with a power cycle before each of its sequences."""
-    for t, found in sequences():
-        name = "w-boot" if t is None else f"w-{t.source:02}-{t.input.name}"
-        title = "Boot" if t is None else f"{t.input.name} in {machine().states[t.source].describe()}"
-        yield purpose(name, f"W-method: {title}", [[*prelude(), *s] for s in found])
+    """k = 0: one purpose per transition, with a power cycle before each of its sequences."""
+    for piece, found in sequences():
+        yield _purpose("w", piece, found)
+
+
+def w1() -> Iterator[Purpose]:
+    """What k = 1 has beyond that: one purpose per two transitions in a row, likewise."""
+    for piece, found in sequences(1):
+        if len(piece) == 2:
+            yield _purpose("w1", piece, found)
+
+
+def _purpose(name: str, piece: Sequence, found: list[Sequence]) -> Purpose:
+    inputs = [t.input.name for t in piece]
+    title = f"{', then '.join(inputs)} in {machine().states[piece[0].source].describe()}" if piece else "Boot"
+    ident = "-".join((name, f"{piece[0].source:02}", *inputs)) if piece else f"{name}-boot"
+    return purpose(ident, f"W-method: {title}", [[*prelude(), *s] for s in found])
 
 
 def prelude() -> Sequence:

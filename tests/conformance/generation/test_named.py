@@ -52,7 +52,7 @@ def test_a_changed_source_makes_it_anew_and_the_old_one_goes(tmp_path: Path, mon
 
 
 def test_full_is_everything_and_quick_what_the_page_says() -> None:
-    assert named.NAMED["full"][1] == tuple(COVERS)
+    assert {*COVERS} - {*named.NAMED["full"][1]} == {"w1"}
     made = purposes(named.NAMED["quick"][1])
     assert [p.id for p in made] == [f"places-{n}" for n in range(1, 10)]
 

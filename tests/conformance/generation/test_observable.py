@@ -91,12 +91,12 @@ def test_states_that_nothing_tells_apart_are_refused() -> None:
 Changed = dict[tuple[int, str], tuple[object, int]]
 
 
-def answers(m: Machine, changed: Changed, sequence: tuple[str, ...]) -> list[object]:
+def answers(m: Machine, changed: Changed, sequence: tuple[str, ...], twin: int = 0) -> list[object]:
     """What an IUT says that is the machine but for some transitions: answer and target. It says nothing to what does
-    not fit the state that it is in."""
+    not fit the state that it is in. It may have one state more, number -1, which is `twin` but for what is changed."""
     said, state = [], 0
     for name in sequence:
-        transition = m.out[state].get(name)
+        transition = m.out[twin if state < 0 else state].get(name)
         if transition is None:
             return said
         answer, target = changed.get((state, name), ((transition.outputs, transition.timer), transition.target))
@@ -111,8 +111,8 @@ def test_the_w_method_finds_every_wrong_answer_and_every_wrong_state() -> None:
     suite = [tuple(t.input.name for t in s) for _, found in wmethod.sequences() for s in found]
     right = [answers(m, {}, s) for s in suite]
     by_first: dict[tuple[int, str], list[int]] = {}
-    for number, (transition, found) in enumerate(wmethod.sequences()):
-        assert found, (number, transition)
+    for piece, found in wmethod.sequences():
+        assert found, piece
     chance = random.Random(6347)
     for transition in chance.sample(m.transitions, 60):
         key = transition.source, transition.input.name
@@ -123,6 +123,28 @@ def test_the_w_method_finds_every_wrong_answer_and_every_wrong_state() -> None:
         for change in wrong:
             found_out = any(answers(m, {key: change}, suite[n])[: len(right[n])] != right[n] for n in using)
             assert found_out, (transition, change)
+
+
+def test_with_k_1_it_finds_a_wrong_state_more_that_k_0_misses() -> None:
+    """An IUT with one state more: a twin of a state, entered by one transition, that answers one input otherwise."""
+    m = wmethod.machine()
+    suites = [[tuple(t.input.name for t in s) for _, found in wmethod.sequences(k) for s in found] for k in (0, 1)]
+    chance = random.Random(6347)
+    missed = 0
+    for entry in chance.sample([t for t in m.transitions if t.source != t.target], 25):
+        wrong = chance.choice(list(m.out[entry.target].values()))
+        changed: Changed = {
+            (entry.source, entry.input.name): ((entry.outputs, entry.timer), -1),
+            (-1, wrong.input.name): ("something else", wrong.target),
+        }
+        found_out = []
+        for suite in suites:
+            using = [s for s in suite if entry.input.name in s]
+            twin = [answers(m, changed, s, entry.target) for s in using]
+            found_out.append(twin != [answers(m, {}, s) for s in using])
+        assert found_out[1], (entry, wrong)
+        missed += not found_out[0]
+    assert missed
 
 
 def test_the_tour_of_transitions_alone_would_not_find_them_all() -> None:
