@@ -6,6 +6,8 @@ may have been faster; so at the end the file is written once more, with all secr
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -34,38 +36,58 @@ class Recorder:
         self._tails = [_Tail(key_log) for key_log in key_logs]
         self._late = False
         """Whether a secret came behind a frame."""
-        self._file.write(head_blocks())
+        self._size = 0
+        """Bytes of whole blocks."""
+        self._append(head_blocks())
 
     def record(self, frame: CapturedFrame) -> None:
         """Write a frame, and before it the secrets that are new. Never raises."""
         try:
             self._offer()
-            self._file.write(frame_block(frame))
+            self._append(frame_block(frame))
             self.frames += 1
         except (OSError, ValueError):
             self.lost += 1
 
     def close(self) -> None:
         """End the file. Raises OSError if its last form cannot be written; what was there before stays."""
-        self._offer()
+        with contextlib.suppress(OSError):
+            self._offer()
         self._file.close()
         if not self._late:
             return
         draft = self.path.with_name(self.path.name + ".new")
+        try:
+            self._write_anew(draft)
+        except OSError:
+            if draft.is_file():
+                draft.unlink()
+            raise
+        draft.replace(self.path)
+
+    def _write_anew(self, draft: Path) -> None:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             os.fchmod(file.fileno(), 0o600)
             file.write(head_blocks() + b"".join(secrets_blocks(tail.secrets) for tail in self._tails))
             for entry in read_capture(self.path):
                 if isinstance(entry, CapturedFrame):
                     file.write(frame_block(entry))
-        draft.replace(self.path)
 
     def _offer(self) -> None:
         for tail in self._tails:
             if new := tail.read():
-                self._file.write(secrets_blocks(new))
                 self._late |= self.frames > 0
                 self.secrets += len(new)
+                self._append(secrets_blocks(new))
+
+    def _append(self, blocks: bytes) -> None:
+        """Write whole blocks, or nothing: what follows half a block could not be read."""
+        if self._file.write(blocks) == len(blocks):
+            self._size += len(blocks)
+            return
+        self._file.seek(self._size)
+        self._file.truncate()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 class _Tail:

@@ -232,12 +232,12 @@ class Device:
             raise LinkGone(f"the {_NAMES[link]} at {where} is not there: {why}") from None
 
     async def _until(self, condition: Callable[[], bool]) -> None:
-        while not condition():
-            if self._failure:
-                raise SedError(self._failure)
+        while not self._failure and not condition():
             waiter = self._loop.create_future()
             self._waiters.append(waiter)
             await waiter
+        if self._failure:
+            raise SedError(self._failure)
 
     # --- links -------------------------------------------------------------------------------------------------------
 
@@ -250,11 +250,11 @@ class Device:
             except OSError as error:
                 reason = _reason(error)
             else:
-                pause = _FIRST_PAUSE
                 self._links[link] = writer
-                self._say_link(link, "")
                 try:
+                    self._say_link(link, "")
                     while data := await reader.read(_CHUNK):
+                        pause = _FIRST_PAUSE  # it did not only accept and hang up
                         self._receive(link, data)
                         await asyncio.sleep(0)
                 except OSError as error:
@@ -313,7 +313,7 @@ class Device:
         self.controller.receive(link, data, self._now())
         self._after()
 
-    def _on_time(self) -> None:
+    async def _on_time(self) -> None:
         self.controller.on_time(self._now())
         self._after()
 
@@ -337,7 +337,7 @@ class Device:
             self._timer = None
         if (deadline := self.controller.deadline()) is not None:
             # A millisecond later than due: `_now` rounds down, and must not find the timer still running.
-            self._timer = self._loop.call_at(self._began + (deadline + 1) / 1_000, self._on_time)
+            self._timer = self._loop.call_at(self._began + (deadline + 1) / 1_000, lambda: self._spawn(self._on_time()))
         self._notify()
 
     def _put(self, writer: asyncio.StreamWriter | None, data: bytes) -> None:

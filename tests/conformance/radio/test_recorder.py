@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 from pathlib import Path
@@ -150,3 +151,34 @@ def test_a_full_disk_costs_frames_and_not_the_radio(tmp_path: Path) -> None:
     recorder.record(CapturedFrame(1, Link.RADIO, False, 10, frame(11, 10, b"")))
     assert (recorder.frames, recorder.lost) == (0, 1)
     recorder.close()
+
+
+def test_what_does_not_fit_leaves_no_half_block(tmp_path: Path) -> None:
+    """The disk takes the beginning of a frame and no more: what is written later can be read all the same."""
+    path = tmp_path / "air.pcapng"
+    recorder = Recorder(path, [])
+    some = CapturedFrame(1, Link.RADIO, False, 10, frame(11, 10, bytes(1_000)))
+    recorder.record(some)
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 500, hard))
+    try:
+        recorder.record(some)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    recorder.record(some)
+    recorder.close()
+    assert (recorder.frames, recorder.lost) == (2, 1)
+    entries = list(read_capture(path))
+    assert [type(entry) for entry in entries] == [CapturedFrame] * 2, entries
+
+
+def test_an_end_that_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
+    path, log = tmp_path / "air.pcapng", tmp_path / "keys"
+    recorder = Recorder(path, [log])
+    recorder.record(CapturedFrame(1, Link.RADIO, False, 10, frame(11, 10, b"")))
+    log.write_text(SECRET)
+    (tmp_path / "air.pcapng.new").mkdir()
+    with pytest.raises(IsADirectoryError):
+        recorder.close()
+    assert frames(path) == [(10, False, "")]
