@@ -84,7 +84,7 @@ class _Program:
 
     async def _work(self, script: list[Command] | None) -> int:
         if self._settings.cpu:
-            return await self._ended
+            return await asyncio.shield(self._ended)
         if script is not None:
             for command in script:
                 if command.do == "quit":
@@ -155,8 +155,8 @@ class _Program:
             self._say({"event": "status", **status}, _status(status))
         elif command.do == "help":
             self._say({"event": "help", "text": HELP}, HELP)
-        else:  # stay
-            await self._ended
+        else:  # stay; whoever interrupts it must not cancel the end itself
+            await asyncio.shield(self._ended)
 
     # --- what is printed ---------------------------------------------------------------------------------------------
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import io
 import json
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,7 +21,6 @@ from model.alphabet import Link
 from reference.controller import Controller
 from reference.deployment import Deployment
 from reference.dialect import Dialect
-from reference.frame import Frame
 from reference.sed.device import Device
 from reference.sed.words import Event
 from reference.service.journal import Journal
@@ -149,15 +147,3 @@ async def air(
         journal.close()
         for name in ("radio", "control"):
             (folder / name).unlink()
-
-
-def reset(writer: asyncio.StreamWriter) -> None:
-    """Close a connection with a reset."""
-    import struct
-
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
-
-
-def frame(target: int, source: int, payload: bytes) -> bytes:
-    return Frame(target, source, payload).encode()

@@ -3,79 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from air import Air, air, frame, reset, run
+from air import air, run
+from hostile import HELLO, KINDS, frame
 
 from conformance.radio import hub as hub_module
 from reference.sed.words import Message
-
-HELLO = frame(10, 11, bytes(40))
-
-
-async def _silent(now: Air) -> None:
-    """Says nothing, and reads nothing."""
-    (await now.antenna())[0]._transport.pause_reading()  # type: ignore[attr-defined]
-
-
-async def _half(now: Air) -> None:
-    """Half a frame of the greatest length, and then nothing."""
-    (await now.antenna())[1].write(frame(10, 12, bytes(65_535))[:30_000])
-
-
-async def _half_close(now: Air) -> None:
-    (_, writer) = await now.antenna()
-    writer.write(HELLO[:20])
-    writer.write_eof()
-
-
-async def _reset(now: Air) -> None:
-    (_, writer) = await now.antenna()
-    writer.write(HELLO[:20])
-    await writer.drain()
-    reset(writer)
-
-
-async def _junk(now: Air) -> None:
-    (_, writer) = await now.antenna()
-    while True:
-        writer.write(bytes(range(256)) * 64)
-        await writer.drain()
-        await asyncio.sleep(0)
-
-
-async def _flood(now: Air) -> None:
-    """Frames for a SED in the other's name, as fast as it goes, and never reads."""
-    (reader, writer) = await now.antenna()
-    reader._transport.pause_reading()  # type: ignore[attr-defined]
-    while True:
-        writer.write(HELLO * 20)
-        await writer.drain()
-        await asyncio.sleep(0)
-
-
-async def _liar(now: Air) -> None:
-    """Another source id in each frame, the SSS's and its own among them."""
-    (_, writer) = await now.antenna()
-    for source in range(1_000):
-        writer.write(frame(10, source, bytes(20)))
-    await writer.drain()
-
-
-async def _oversize(now: Air) -> None:
-    """FRM-2: it is for the controllers to drop it."""
-    (_, writer) = await now.antenna()
-    while True:
-        writer.write(frame(10, 12, bytes(60_000)))
-        await writer.drain()
-        await asyncio.sleep(0)
-
-
-KINDS: dict[str, Callable[[Air], Awaitable[None]]] = {
-    kind.__name__.strip("_"): kind for kind in (_silent, _half, _half_close, _reset, _junk, _flood, _liar, _oversize)
-}
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "all"])
@@ -84,7 +19,7 @@ def test_two_talk_beside_hostile_clients(tmp_path: Path, kind: str) -> None:
         async with air(tmp_path, rate=262_144) as now:
             ten, eleven = [await now.sed(number) for number in (10, 11)]
             kinds = list(KINDS.values()) if kind == "all" else [KINDS[kind]] * 4
-            hostile = [asyncio.create_task(one(now)) for one in kinds]  # type: ignore[arg-type]
+            hostile = [asyncio.create_task(one(*await now.antenna())) for one in kinds]  # type: ignore[arg-type]
             try:
                 for number in range(3):
                     message = bytes([number]) * 5_000
@@ -102,7 +37,7 @@ def test_two_talk_beside_hostile_clients(tmp_path: Path, kind: str) -> None:
 def test_a_listener_that_does_not_read_is_remembered_a_little_and_no_more(tmp_path: Path) -> None:
     async def test() -> None:
         async with air(tmp_path) as now:
-            await _silent(now)
+            await KINDS["silent"](*await now.antenna())
             (_, writer) = await now.antenna()
             await now.until(lambda: len(now.hub.shown()["antennas"]) == 2)
             for _ in range(4_000):

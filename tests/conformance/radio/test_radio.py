@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
-from air import DEPLOYMENT, air, frame, run
+from air import DEPLOYMENT, air, run
+from hostile import frame
 from wires import running
 
 from conformance.faults import Fault
