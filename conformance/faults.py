@@ -14,6 +14,8 @@ from conformance.wire.handshake import (
 )
 from conformance.wire.records import ContentType, Record, parse_datagram
 
+_MOST_PAIRS = 100_000
+"""Pairs of ids of which it is remembered who is whose client."""
 FLIGHT_OF = {
     HandshakeType.HELLO_VERIFY_REQUEST: 2,
     HandshakeType.SERVER_HELLO: 4,
@@ -67,6 +69,9 @@ class Traffic:
         if fragment.type is HandshakeType.CLIENT_HELLO:
             hello = parse_message(Message(fragment.type, fragment.message_seq, fragment.body))
             self._clients[source, target], self._clients[target, source] = True, False
+            if len(self._clients) > _MOST_PAIRS:  # whoever lies about ids is forgotten first
+                del self._clients[next(iter(self._clients))]
+                del self._clients[next(iter(self._clients))]
             return Content(flight=3 if isinstance(hello, ClientHello) and hello.cookie else 1)
         if fragment.type is HandshakeType.CERTIFICATE:
             return Content(flight=5, first=fragment.offset == 0) if client else Content(flight=4, first=False)
@@ -81,7 +86,8 @@ class Traffic:
 @dataclass
 class Fault:
     """One entry of the schedule. The `nth` transmission of a flight, or the `nth` record, since the entry was made, and
-    `times - 1` after it; of sender `by`, or of any (0). What an earlier entry strikes is not counted."""
+    `times - 1` after it; of sender `by`, or of any (0), for `to`, or for any (0). What an earlier entry strikes is not
+    counted."""
 
     action: str
     """`lose`, `duplicate`, `delay`, `swap`, or `cut`: the second half of each of its datagrams is missing."""
@@ -91,11 +97,14 @@ class Fault:
     by: int = 0
     ms: int = 0
     times: int = 1
+    to: int = 0
     _count: int = field(default=0, repr=False)
 
-    def strikes(self, source: int, content: Content) -> bool:
+    def strikes(self, source: int, content: Content, target: int = 0) -> bool:
         """Whether it applies to this datagram; counts it."""
-        if self.by not in (0, source) or (content.flight, content.record) != (self.flight, self.record):
+        if self.by not in (0, source) or self.to not in (0, target):
+            return False
+        if (content.flight, content.record) != (self.flight, self.record):
             return False
         if content.first:
             self._count += 1

@@ -121,6 +121,8 @@ BOUNDS: Final[dict[str, tuple[int, int]]] = {
 """Inclusive bounds of the steps' numbers: ids and lengths as a frame can carry them, times up to an hour."""
 SED_STEPS: Final = ("send", "register", "deregister", "boot", "replay")
 """Steps of a SED; the SSS has none."""
+FAULTS: Final = ("lose", "duplicate", "delay", "swap", "cut")
+"""Steps that say what a link does to a datagram: `conformance.faults`."""
 DEVICES: Final = {
     "by": "a SED of this purpose",
     "at": "a SED of this purpose",
@@ -373,6 +375,17 @@ def _choose(where: str, what: str, value: Any, known: Iterable[str]) -> None:
     if value not in known:
         near = difflib.get_close_matches(str(value), list(known), 3) or sorted(known)
         raise BadPurpose(f"{where}: no {what} {value!r}; did you mean {', '.join(near)}?")
+
+
+def parse_fault(where: str, table: Any) -> dict[str, Any]:
+    """A fault of a link outside of a purpose: a step such as `lose`, of any sender. Raises BadPurpose.
+
+    Returns the arguments of `conformance.faults.Fault`.
+    """
+    if isinstance(table, dict):
+        _choose(where, "fault", table.get("do"), FAULTS)
+    step = _step(where, table, list(range(SSS_ID, HIGHEST_ID + 1)))
+    return {"action": step.kind, **step.arguments}
 
 
 def load(path: Path) -> Purpose:

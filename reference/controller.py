@@ -10,7 +10,7 @@ timer `_settle` does what happens by itself: a message put aside goes first, the
 from __future__ import annotations
 
 import struct
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -19,11 +19,15 @@ from reference import records
 from reference.credentials import Credentials, CredentialsError, Peer, check
 from reference.dialect import STANDARD, Dialect
 from reference.dtls import AES_256, MTU, CookieJar, Happening, Kind, Session
+from reference.endings import GAP, Doing, Ending, How, failure
 from reference.frame import Frame, FrameReader
 from reference.image import ProvisioningError, parse_image
 from reference.randomness import Drbg
 from reference.records import Record
 from reference.registration import Request, Response, ResponseReader
+
+_ENDINGS = 64
+"""Kept for whoever asks; older ones are forgotten."""
 
 
 class State(StrEnum):
@@ -91,6 +95,7 @@ class Controller:
         }
         self._outgoing: list[tuple[Link, bytes]] = []
         self._secrets: list[tuple[bytes, bytes]] = []
+        self._endings: deque[Ending] = deque(maxlen=_ENDINGS)
         self._session: Session | None = None
         self._peer = 0
         self._served_random = b""
@@ -158,6 +163,30 @@ class Controller:
         out, self._secrets = self._secrets, []
         return out
 
+    def endings(self) -> list[Ending]:
+        """The sessions that ended, in order; they are handed out once."""
+        out = list(self._endings)
+        self._endings.clear()
+        return out
+
+    @property
+    def unread(self) -> int:
+        """Bytes of the CPU that it has taken and not looked at yet, because it is busy (SES-5)."""
+        return self._cpu.waiting
+
+    def unplug(self, link: Link) -> None:
+        """The radio or the SSS wire was pulled out: half a frame that came on it is not continued."""
+        self._wires[link].forget()
+
+    def switch_off(self) -> None:
+        """Power off: the session is dropped without a word, keys are zeroised. No further use."""
+        self._leave()
+        self._aside = None
+        for credentials in (self._provisioning, self._runtime):
+            if credentials:
+                credentials.wipe()
+        self._runtime = None
+
     # --- frames ------------------------------------------------------------------------------------------------------
 
     def _take_radio(self, frame: Frame, now: int) -> None:
@@ -203,7 +232,7 @@ class Controller:
             if self.state is not State.IDLE and (oversize or header.target != FAA_ID):
                 if not self._gives_way():
                     return  # the body stays unread (SES-5)
-                self._end()  # ADV-1, without a word
+                self._end(How.GAVE_WAY, "the own CPU has something to say")  # ADV-1, without a word
                 continue
             if oversize:
                 self._cpu.drop_oversize(header)  # FRM-2
@@ -241,6 +270,8 @@ class Controller:
         """SES-2."""
         if self._open_client(message.to, State.SENDING_MESSAGE, now):
             self._message = message
+        else:
+            self._endings.append(Ending(Doing.SENDING, message.to, How.BROKEN, "no session could be set up"))
 
     def _open_request(self, payload: bytes, now: int) -> None:
         """SES-4. The runtime set is gone from here on, whatever comes of it (CRT-4)."""
@@ -349,12 +380,14 @@ class Controller:
         session, kind = self._session, happening.kind
         if session is None or kind is Kind.NOTHING:
             return
-        if kind in (Kind.FAILED, Kind.ALERTED):
-            self._end(failed=True)
+        if kind is Kind.ALERTED:
+            self._end(How.REFUSED, "the other side sent a fatal alert", failed=True)
+        elif kind is Kind.FAILED:
+            self._end(*failure(session), failed=True)
         elif self.state is State.SENDING_MESSAGE:
             if kind is Kind.ESTABLISHED and self._message:
                 session.write(self._message.payload)
-                self._end(goodbye=True)
+                self._end(How.DONE, goodbye=True)
         elif kind is Kind.ESTABLISHED:
             self._idle_deadline = now + self._dialect.idle_timeout
             if self.state is State.TALKING_TO_SSS:
@@ -363,11 +396,16 @@ class Controller:
         elif kind is Kind.CLOSED:
             message = bytes(self._collected) if happening.in_order else None
             peer, receiving = self._peer, self.state is State.RECEIVING_MESSAGE
-            self._end(goodbye=True, failed=True)
+            if not receiving:
+                self._end(How.REFUSED, "it closed the session before its answer was whole", goodbye=True, failed=True)
+            elif message is None:
+                self._end(How.BROKEN, GAP, goodbye=True)
+            else:
+                self._end(How.DONE, goodbye=True)
             if receiving and message is not None:
                 self._outgoing.append((Link.CPU, Frame(self.sed_id, peer, message).encode()))
         elif not happening.in_order:
-            self._end(goodbye=True, failed=True)  # SES-8
+            self._end(How.BROKEN, GAP, goodbye=True, failed=True)  # SES-8
         else:
             self._idle_deadline = now + self._dialect.idle_timeout
             if kind is Kind.DATA:
@@ -378,12 +416,15 @@ class Controller:
             verdict = self._response.feed(data)
             if isinstance(verdict, Response):
                 good = self._act_on(verdict)
-                self._end(goodbye=True)
+                if good:
+                    self._end(How.DONE, goodbye=True)
+                else:
+                    self._end(How.REFUSED, "the certificate or the key in the answer is no good", goodbye=True)
                 self._answer(self._request.op if good else REFUSED)
             elif not verdict:
-                self._end(goodbye=True, failed=True)
+                self._end(How.REFUSED, "it did not grant the request", goodbye=True, failed=True)
         elif len(self._collected) + len(data) > MAX_MESSAGE:
-            self._end(goodbye=True)  # SES-10
+            self._end(How.BROKEN, f"the message has more than {MAX_MESSAGE:,} bytes", goodbye=True)  # SES-10
         else:
             self._collected += data
 
@@ -402,21 +443,22 @@ class Controller:
 
     def _on_deadline(self, now: int) -> None:
         if self._idle_deadline is not None:
-            self._end(goodbye=True, failed=True)  # SES-7
+            self._end(How.SILENCE, "the session made no progress", goodbye=True, failed=True)  # SES-7
         elif self._is_unproved() and self._own_waits():
-            self._end()  # without a word (decision 0007)
+            self._end(How.GAVE_WAY, "the own CPU has something to say")  # without a word (decision 0007)
         elif self._session:
             self._advance(self._session.on_time(now), now)
 
     # --- sessions end ------------------------------------------------------------------------------------------------
 
-    def _end(self, *, goodbye: bool = False, failed: bool = False) -> None:
+    def _end(self, how: How, why: str = "", *, goodbye: bool = False, failed: bool = False) -> None:
         """End the session and be IDLE. `failed`: whoever asked for the SSS is told so (REG-4)."""
         if self._session and goodbye:
             self._session.say_goodbye()
             self._flush()
         if self._aside:  # an unproved peer uses up the right to yield, one that proved itself renews it (pinned 5)
             self._aside = _Message(self._aside.to, self._aside.payload, unyielding=self._is_unproved())
+        self._endings.append(Ending(Doing(self.state), self._peer, how, why))
         talked = self.state is State.TALKING_TO_SSS
         self._leave()
         if talked and failed:

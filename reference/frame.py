@@ -53,6 +53,16 @@ class FrameReader:
         """Append bytes as they came off the wire."""
         self._buffer += data
 
+    @property
+    def waiting(self) -> int:
+        """Bytes that are fed and not consumed."""
+        return len(self._buffer)
+
+    def forget(self) -> None:
+        """Drop what waits: the stream has ended, and another begins."""
+        self._buffer.clear()
+        self._to_skip = 0
+
     def header(self) -> Header | None:
         """The header of the next frame, oversize or not, without consuming the frame; None until it is whole."""
         self._drop_rest_of_oversize()

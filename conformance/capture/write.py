@@ -64,22 +64,35 @@ def _blocks(
     frames: Iterable[CapturedFrame], secrets: Iterable[tuple[bytes, bytes]], context: Context | None
 ) -> Iterator[bytes]:
     """All blocks in order. Readers want the secrets before the first frame that needs them."""
+    yield head_blocks(context)
+    yield secrets_blocks(secrets)
+    for frame in frames:
+        yield frame_block(frame)
+
+
+def head_blocks(context: Context | None = None) -> bytes:
+    """What a capture begins with: for whoever writes one while it grows, with `secrets_blocks` and `frame_block`."""
     facts = _option(_OPT_COMMENT, _cut(context.text())) + _option(_OPT_END, b"") if context else b""
-    yield _block(_SECTION_HEADER, struct.pack("<IHHq", _BYTE_ORDER_MAGIC, 1, 0, -1) + facts)
+    blocks = [_block(_SECTION_HEADER, struct.pack("<IHHq", _BYTE_ORDER_MAGIC, 1, 0, -1) + facts)]
     for link in Link:
         name, description = _INTERFACES[link]
         options = _option(_IF_NAME, name.encode()) + _option(_IF_DESCRIPTION, description.encode())
         options += _option(_IF_TSRESOL, bytes([_MICROSECONDS])) + _option(_OPT_END, b"")
-        yield _block(_INTERFACE, struct.pack("<HHI", LINKTYPE_USER0, 0, 0) + options)
-    lines = _key_log(secrets)
+        blocks.append(_block(_INTERFACE, struct.pack("<HHI", LINKTYPE_USER0, 0, 0) + options))
+    return b"".join(blocks)
+
+
+def secrets_blocks(secrets: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Session secrets, each once; nothing for none. Raises ValueError for a secret of another size."""
+    blocks, lines = [], _key_log(secrets)
     for begin in range(0, len(lines), _SECRETS_IN_A_BLOCK):
         key_log = "".join(lines[begin : begin + _SECRETS_IN_A_BLOCK]).encode()
-        yield _block(_SECRETS, struct.pack("<II", _TLS_KEY_LOG, len(key_log)) + _padded(key_log))
-    for frame in frames:
-        yield _frame_block(frame)
+        blocks.append(_block(_SECRETS, struct.pack("<II", _TLS_KEY_LOG, len(key_log)) + _padded(key_log)))
+    return b"".join(blocks)
 
 
-def _frame_block(frame: CapturedFrame) -> bytes:
+def frame_block(frame: CapturedFrame) -> bytes:
+    """One frame. Raises ValueError for a time or an id out of range."""
     if not 0 <= frame.time_us <= _MAX_TIME_US:
         raise ValueError(f"time {frame.time_us} us is out of range")
     if not 0 <= frame.sed <= HIGHEST_ID:

@@ -44,25 +44,24 @@ class Address:
             return cls(host=host, port=int(port))
         raise ListenError(f"{text!r} is no address: write unix:/path/to/socket, tcp:127.0.0.1:9000 or tcp:[::1]:9000")
 
+    def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
+        return f"tcp:[{self.host}]:{self.port}" if ":" in self.host else f"tcp:{self.host}:{self.port}"
+
 
 def listen(address: Address) -> socket.socket:
     """A listening socket. A path's is for its owner alone (0600). Raises ListenError."""
     try:
         return _listen_unix(address.path) if address.path else _listen_tcp(address)
     except OSError as error:
-        raise ListenError(f"{_text(address)}: {error.strerror or error}: choose another address") from error
+        raise ListenError(f"{address}: {error.strerror or error}: choose another address") from error
 
 
 def name_of(listener: socket.socket) -> str:
     """Where a socket listens, as `--listen` takes it."""
     name = listener.getsockname()
-    return f"unix:{name}" if isinstance(name, str) else _text(Address(host=name[0], port=name[1]))
-
-
-def _text(address: Address) -> str:
-    if address.path:
-        return f"unix:{address.path}"
-    return f"tcp:[{address.host}]:{address.port}" if ":" in address.host else f"tcp:{address.host}:{address.port}"
+    return f"unix:{name}" if isinstance(name, str) else str(Address(host=name[0], port=name[1]))
 
 
 def _listen_tcp(address: Address) -> socket.socket:

@@ -1,0 +1,135 @@
+"""`reference.sed.Sed`, the SED for scripts: what it raises when, and what it says."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reference.deployment import Deployment
+from reference.frame import Frame
+from reference.sed import LinkGone, Message, Refused, Sed, SedError, TimedOut
+from reference.sed.words import Event, visible
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    Deployment.create([10, 11], seed=b"tests/reference/sed").save(tmp_path / "deployment")
+    return tmp_path
+
+
+@contextlib.contextmanager
+def wire(path: Path) -> Iterator[list[socket.socket]]:
+    """Somebody who listens at a path, accepts, and says nothing: the connections."""
+    accepted: list[socket.socket] = []
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    accepted.append(listener.accept()[0])
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        try:
+            yield accepted
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for one in accepted:
+                one.close()
+
+
+def test_what_is_not_there_is_said(folder: Path) -> None:
+    with pytest.raises(LinkGone, match=r"the radio at unix:.*/radio is not there: No such file or directory"):
+        Sed(folder / "deployment", 10, radio=f"unix:{folder}/radio", patience=0.05)
+    with pytest.raises(SedError, match=r"deployment\.json cannot be read"):
+        Sed(folder, 10, radio=f"unix:{folder}/radio")
+    with pytest.raises(SedError, match=r"SED 12 is not in this deployment, which has \[10, 11\]"):
+        Sed(folder / "deployment", 12, radio=f"unix:{folder}/radio")
+    with pytest.raises(SedError, match="'radio' is no address"):
+        Sed(folder / "deployment", 10, radio="radio")
+    with pytest.raises(SedError, match="/none/keys: No such file or directory: choose another file"):
+        Sed(folder / "deployment", 10, radio=f"unix:{folder}/radio", keylog="/none/keys")
+
+
+def test_silence_is_a_timeout_and_a_link_that_goes_is_gone(folder: Path) -> None:
+    with wire(folder / "radio") as radio, wire(folder / "sss") as sss:
+        sed = Sed(
+            folder / "deployment",
+            10,
+            radio=f"unix:{folder}/radio",
+            sss=f"unix:{folder}/sss",
+            patience=0.05,
+        )
+        with sed:
+            with pytest.raises(TimedOut, match=r"not done within 0\.05 s; it may still come about"):
+                sed.register(timeout=0.05)
+            assert sed.status()["state"] == "TALKING_TO_SSS" and not sed.registered
+            with pytest.raises(TimedOut):
+                sed.send(11, b"waits until the request is over", timeout=0.05)
+            with pytest.raises(TimedOut, match="no message from anybody"):
+                sed.wait(timeout=0.05)
+            sss[0].close()
+            radio[0].close()
+            with pytest.raises(ValueError, match="not to 10, from 10"):
+                sed.send(10, b"")
+        sed.close()
+    assert issubclass(Refused, SedError) and issubclass(LinkGone, SedError)
+
+
+def test_a_link_that_goes_in_the_middle(folder: Path) -> None:
+    """The SSS has the hello, and then it is gone for good."""
+    events: list[Event] = []
+    with wire(folder / "radio"), wire(folder / "sss") as sss:
+        sed = Sed(
+            folder / "deployment",
+            10,
+            radio=f"unix:{folder}/radio",
+            sss=f"unix:{folder}/sss",
+            patience=0.05,
+            tell=events.append,
+        )
+
+        def go() -> None:
+            assert sss[0].recv(1_000)
+            (folder / "sss").unlink()
+            sss[0].close()
+
+        thread = threading.Thread(target=go)
+        thread.start()
+        with sed, pytest.raises(LinkGone, match=r"the SSS at unix:.*/sss is not there"):
+            sed.register()
+        thread.join()
+    assert [event.fields["up"] for event in events if event.fields.get("link") == "sss"][:2] == [True, False]
+
+
+def test_messages_wait_in_their_order(folder: Path) -> None:
+    """The FAA speaks in the clear: no other SED is needed."""
+    with wire(folder / "radio") as radio, Sed(folder / "deployment", 10, radio=f"unix:{folder}/radio") as sed:
+        radio[0].sendall(b"".join(Frame(10, 2, text).encode() for text in (b"one", b"two", b"\xff\x1b")))
+        assert sed.wait() == Message(2, b"one")
+        with pytest.raises(TimedOut, match=r"no message from 11 within 0\.01 s"):
+            sed.wait(source=11, timeout=0.01)
+        assert str(sed.wait(source=2)) == "2: two"
+        assert sed.wait().text == "\\xff\x1b"
+        with pytest.raises(LinkGone, match="this SED was given no SSS"):
+            sed.register()
+
+
+def test_what_somebody_sent_moves_no_cursor() -> None:
+    assert visible("Grüße\x1b[2J\n\u202e") == "Grüße\\x1b[2J\\n\\u202e"
+
+
+def test_a_listener_who_raises_is_told(folder: Path) -> None:
+    def tell(event: Event) -> None:
+        raise KeyError(event.event)
+
+    with wire(folder / "radio"), pytest.raises(SedError, match="internal error: KeyError: 'link'"):
+        Sed(folder / "deployment", 10, radio=f"unix:{folder}/radio", tell=tell).wait()

@@ -1,0 +1,113 @@
+"""The page `docs/sed-and-radio.md`: its commands run, and its Python says what the page says."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from conformance.radio import Middle
+from conformance.radio.schedule import parse_schedule
+from reference.deployment import Deployment
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs/sed-and-radio.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```(sh|python|toml|text)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+LIMIT_S = 120
+
+
+def block(kind: str, holds: str) -> str:
+    (found,) = [text for name, text in BLOCKS if name == kind and holds in text]
+    return str(found)
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+
+def background(command: list[str], folder: Path) -> subprocess.Popen[str]:
+    """Start a program that goes on, and wait until it says that it has started."""
+    process = subprocess.Popen(command, cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None and "started" in process.stderr.readline()
+    return process
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """End it, whatever it is doing, and close what it was read from."""
+    process.kill()
+    process.wait()
+    for stream in (process.stdout, process.stderr):
+        if stream:
+            stream.close()
+
+
+def test_the_commands_of_the_page(tmp_path: Path) -> None:
+    """The first block, with the programs in the background; then the man in the middle, and the capture."""
+    first, judged = block("sh", "provision"), block("sh", "--judge")
+    provision, sss, radio, eleven, ten = first.strip().splitlines()
+    shell = ["bash", "-eu", "-c"]
+    started = []
+    try:
+        subprocess.run([*shell, provision], cwd=tmp_path, env=environment(), check=True, stdout=subprocess.DEVNULL)
+        for line in (sss, radio):
+            started.append(background(["bash", "-c", f"exec {line}"], tmp_path))
+        listener = subprocess.Popen(
+            [*shell, f"exec {eleven}"],
+            cwd=tmp_path,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        started.append(listener)
+        assert listener.stdout is not None and listener.stdout.readline() == "registered\n"
+        sent = subprocess.run(
+            [*shell, ten], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True
+        )
+        assert sent.stdout == "registered\nsent to 11, 5 B\n"
+        assert listener.stdout.read() == "message from 10, 5 B: hello\n" and listener.wait(LIMIT_S) == 0
+
+        code = [sys.executable, "-c", block("python", "Sed(")]
+        said = subprocess.run(code, cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert said.stdout == block("text", "of another authority")
+
+        started[1].send_signal(signal.SIGTERM)
+        assert started[1].wait(LIMIT_S) == 0
+        shown = subprocess.run([*shell, judged], cwd=tmp_path, env=environment(), capture_output=True, text=True)
+        assert shown.returncode == 0, shown.stdout + shown.stderr
+        assert "SED 10: ALLOWED" in shown.stdout and "SED 11: ALLOWED" in shown.stdout
+        assert "message, 5 B" in shown.stdout or "data #1, 5 B" in shown.stdout, "decrypted"
+    finally:
+        for process in started:
+            end(process)
+
+
+def test_the_man_in_the_middle_of_the_page(tmp_path: Path) -> None:
+    Deployment.create([10, 11], seed=b"tests/sed-and-radio").save(tmp_path / "deployment")
+    scewl = str(Path(sys.executable).with_name("scewl"))
+    radio = background([scewl, "radio", "--listen", "unix:radio.sock", "--control", "unix:control.sock"], tmp_path)
+    middle = None
+    try:
+        code = block("python", "Middle(")
+        middle = subprocess.Popen(
+            [sys.executable, "-u", "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        with Middle(f"unix:{tmp_path}/control.sock") as other:
+            while not other.status()["man_in_the_middle"]:
+                assert middle.poll() is None
+        ten = [scewl, "sed", "--deployment", "deployment", "--id", "10", "--radio", "unix:radio.sock"]
+        subprocess.run([*ten, "-c", "send 2 in the clear"], cwd=tmp_path, check=True, capture_output=True)
+        assert middle.stdout is not None and middle.stdout.readline() == "10 > 2 FAA, 12 B\n"
+    finally:
+        for process in (middle, radio):
+            if process:
+                end(process)
+
+
+def test_the_schedule_of_the_page() -> None:
+    faults = parse_schedule("the page", tomllib.loads(block("toml", "faults")))
+    assert [fault.action for fault in faults] == ["lose", "lose", "duplicate", "delay", "cut", "swap"]
