@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 _EPILOG = """The file says which devices there are, how fast the links are, and what happens when: `--init` writes one
 with comments, which runs as it is. Time is virtual, so that the same file gives the same bytes however fast it runs.
 
-On a terminal there is a view with a line for commands. Otherwise each event is a line, or with --json a JSON object.
+On a terminal there is a view with a line for commands: F5 pauses and goes on, F8 does one step, F10 ends. With
+--plain, and where there is no terminal, each event is a line, or with --json a JSON object.
 With --commands, commands come from standard input, one a line: the lab begins paused, each command is done before the
 next is read, and the lab ends with the input.
 
@@ -56,6 +57,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--seed", type=int, metavar="N", help="of all keys and messages, in place of the file's")
     parser.add_argument("--no-watch", action="store_true", help="without the model beside the SEDs, and faster")
     parser.add_argument("--record", type=Path, metavar="DIR", help="write a capture and traces there; watches as well")
+    parser.add_argument("--plain", action="store_true", help="lines instead of the view, also on a terminal")
     parser.add_argument("--commands", action="store_true", help="begin paused and take commands from standard input")
     parser.set_defaults(run=run)
 
@@ -75,10 +77,14 @@ def run(args: argparse.Namespace) -> int:
     from conformance.report.console import Style
 
     style = Style.of(sys.stdout)
-    drive = _commanded if args.commands else _at_pace
+    looks = not (args.plain or args.json or args.commands) and all(
+        s.isatty() for s in (sys.stdin, sys.stdout, sys.stderr)
+    )
+    drive = _commanded if args.commands else _looked_at if looks else _at_pace
+    begun = _silent if looks else _printer(args.json)
     try:
         lab = _settled(load(args.file), args)
-        ended = program.run(lab, drive, time.monotonic, _printer(args.json), stays=args.commands)
+        ended = program.run(lab, drive, time.monotonic, begun, stays=args.commands or looks)
     except BadLab as error:
         raise UsageError(str(error)) from error
     for line in ended.lines(args.json, style):
@@ -133,6 +139,17 @@ def _printer(as_json: bool) -> Callable[[World], None]:
             print(line, flush=True)
 
     return lambda world: world.listeners.append(listener)
+
+
+def _silent(_world: World) -> None:
+    """The view shows everything itself."""
+
+
+def _looked_at(control: Control) -> None:
+    """Run in the terminal view."""
+    from conformance.mixed.view import drive
+
+    drive(control)
 
 
 def _at_pace(control: Control) -> None:

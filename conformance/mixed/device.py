@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from conformance.judge import Diverged, Judge
 from conformance.results import LadderFrame
-from conformance.targets.base import IutFault, Reaction, Target
+from conformance.targets.base import HarnessError, IutFault, Reaction, Target
 from conformance.targets.elf import Elf
 from conformance.targets.qemu import QemuTarget
 from conformance.targets.reference import ReferenceTarget
@@ -204,7 +204,10 @@ class Device:
             return f"{controller.state.name} {'registered' if controller.registered else 'unregistered'}"
         if not isinstance(self.target, QemuTarget) or self._symbols is None:
             return ""
-        state, registered = (self.target.memory(address, 1)[0] for address in self._symbols)
+        try:
+            state, registered = (self.target.memory(address, 1)[0] for address in self._symbols)
+        except HarnessError:  # it has broken, and its QEMU is gone
+            return "broken"
         return f"{_MODES[state]} {'registered' if registered else 'unregistered'}" if state < len(_MODES) else ""
 
     def know(self, elf: Elf) -> None:
