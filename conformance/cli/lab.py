@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import time
 from collections.abc import Callable
@@ -163,6 +164,8 @@ def _at_pace(control: Control) -> None:
 
 def _commanded(control: Control) -> None:
     """Do the commands of standard input, each before the next is read."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="backslashreplace")  # what is no text is no command either
     control.command("pause")
     for line in sys.stdin:
         if line.strip() and not line.startswith("#"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -58,6 +60,8 @@ def test_the_file_that_init_writes_runs(tmp_path: Path, scewl: Scewl, monkeypatc
     assert looked.code == 0 and looked.out.count("ALLOWED") >= 2 and "NOT_ALLOWED" not in looked.out
     assert looked.out.count("of 38 frames are allowed") + looked.out.count("of 39 frames are allowed") == 2
     assert "6 sessions, 6 decrypted" in looked.out
+    replayed = scewl("replay", tmp_path / "record/10.jsonl")
+    assert replayed.code == 3 and "run the lab's file again" in replayed.err
 
 
 def test_lines_for_people(small: Path, scewl: Scewl) -> None:
@@ -128,3 +132,19 @@ def test_errors_of_the_file_and_the_disk(small: Path, scewl: Scewl) -> None:
 def test_the_end_of_time(small: Path, scewl: Scewl) -> None:
     ended = scewl("lab", small, "--until", "1h", "--json")
     assert json.loads(ended.out.splitlines()[-1])["virtual_ms"] == 3_600_000
+
+
+def test_an_interrupted_lab_keeps_what_it_recorded(small: Path, tmp_path: Path, scewl: Scewl) -> None:
+    program = "import sys; from conformance.cli import main; sys.exit(main())"
+    options = ["--plain", "--pace", "1", "--until", "30d", "--record", str(tmp_path / "record")]
+    command = [sys.executable, "-c", program, "lab", str(small), *options]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert running.stdout is not None
+    while "message, 5 B from 10" not in (line := running.stdout.readline()):
+        assert line, running.communicate()
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate(timeout=60)
+    assert running.returncode == 130 and told == "scewl: interrupted\n"
+    assert json.loads((tmp_path / "record/11.jsonl").read_text().splitlines()[-1])["reason"] == "interrupted"
+    assert "NOT_ALLOWED" not in (looked := scewl("inspect", tmp_path / "record/lab.pcapng", "--judge")).out
+    assert looked.code == 0
