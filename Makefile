@@ -1,7 +1,7 @@
 # Every target works from any state of the checkout. Paths are relative: a checkout's own path may hold spaces.
 .DEFAULT_GOAL := help
 .PHONY: help check conform conform-host steady real-time transitions host test fuzz fuzz-firmware soak mutants \
-        firmware firmware-check firmware-report setup setup-check setup-test lock clean
+        month firmware firmware-check firmware-report setup setup-check setup-test lock clean
 .DELETE_ON_ERROR:
 
 BUILD := build
@@ -34,6 +34,7 @@ help:
 	@echo "make fuzz-firmware   a million frames through the firmware's C, coverage-guided; findings: reports/out/fuzz-firmware/"
 	@echo "make mutants         wrong firmwares, written and automatic, and which case catches each; report: reports/mutants.md"
 	@echo "make soak            ten thousand sessions in one QEMU: does anything grow? figures: reports/soak.json"
+	@echo "make month           a month of a watched lab in virtual time: does anything drift or grow? figures: reports/month.json"
 	@echo "make firmware        build $(BUILD)/firmware/controller.elf"
 	@echo "make firmware-check  the format and the static checks of its sources; the format of all other C"
 	@echo "make firmware-report flash, SRAM, instructions and times: reports/firmware.md, reports/firmware.csv (minutes)"
@@ -109,6 +110,9 @@ fuzz-firmware: setup-test firmware
 
 soak: firmware
 	@.venv/bin/python benchmarks/soak.py --output reports/soak.json $(ARGS)
+
+month: firmware
+	@.venv/bin/python benchmarks/month.py --output reports/month.json $(ARGS)
 
 LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
        --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \

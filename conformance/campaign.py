@@ -280,6 +280,8 @@ def replay(
     told the number of runs and of steps left. Raises HarnessError if the file is no trace of this version.
     """
     header = trace_header(trace)
+    if "lab" in header:
+        raise HarnessError(f"{trace}: a trace of a lab, in which several devices played: run the lab's file again")
     try:
         purpose = parse(header["case"], header["purpose"])
         job = Job(purpose, target or header["target"], firmware, header["profile"], header["seed"], out, iut=iut)

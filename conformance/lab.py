@@ -6,24 +6,22 @@ whoever is first in id order acts first. The IUT takes one stimulus at a time an
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from conformance.faults import Content, Fault, Traffic
+from conformance.faults import Content
 from conformance.judge import Judge
+from conformance.links import Delivery, Links
 from conformance.results import LadderFrame
 from conformance.targets.base import IutFault, Reaction, Target
 from conformance.wire.frames import Frame, FrameReader
 from conformance.wire.secrets import KeyLog
-from model.alphabet import BROADCAST, FAA_ID, LOWEST_SED_ID, SSS_ID, Event, Link
+from model.alphabet import BROADCAST, LOWEST_SED_ID, SSS_ID, Event, Link
 
 STEP_LIMIT = 20_000
 """Steps of one run: beyond it something answers something for ever."""
-FATES = {"delay": "delayed", "duplicate": "duplicate", "swap": "delayed", "cut": "cut"}
-"""What becomes of a frame, by the fault that strikes it."""
 TIME_LIMIT = 3_600_000
 """Virtual milliseconds of one run."""
 
@@ -45,18 +43,6 @@ class Node(Protocol):
 
     def secrets(self) -> list[tuple[bytes, bytes]]:
         """New client randoms and master secrets; drains."""
-
-
-@dataclass(order=True)
-class Delivery:
-    """A frame on its way."""
-
-    due: int
-    order: int
-    to: int
-    link: Link
-    data: bytes
-    fate: str = "delivered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +73,8 @@ class Lab:
         self.secrets: list[tuple[bytes, bytes]] = []
         self.now = 0
         self.overhear = False
-        self.faults: list[Fault] = []
+        self._links = Links()
+        self.faults = self._links.faults
         self.silent: set[int] = set()
         self.inbox: dict[int, list[Frame]] = {}
         """Frames that each CPU got and nobody has asked about yet."""
@@ -96,10 +83,6 @@ class Lab:
         """Radio datagrams for the IUT, as the attacker saw them."""
         self.transmissions: list[tuple[int, Content]] = []
         """The flights and records that were sent, and by whom, whatever became of them."""
-        self._traffic = Traffic()
-        self._flying: list[Delivery] = []
-        self._order = 0
-        self._held: dict[int, list[Delivery]] = {}
         self._cpu_frames: deque[bytes] = deque()
         self._towards = {link: FrameReader() for link in Link}
         self._from = {link: FrameReader() for link in Link}
@@ -131,13 +114,13 @@ class Lab:
         if link is Link.CPU:
             self._cpu_frames.append(data)
         else:
-            self._fly(self.iut, link, data, "injected")
+            self._links.fly(self.iut, link, data, "injected", self.now)
 
     def settle(self) -> None:
         """Deliver all that is due now, and all that follows from it."""
         while True:
-            if self._flying and self._flying[0].due <= self.now:
-                self._deliver(heapq.heappop(self._flying))
+            if (delivery := self._links.take(self.now)) is not None:
+                self._deliver(delivery)
             elif self._cpu_frames and not self.judge.holds_cpu_frame:
                 self._give(Link.CPU, self._cpu_frames.popleft(), "delivered")
             else:
@@ -170,8 +153,8 @@ class Lab:
     def _dues(self) -> Iterable[int]:
         if self._deadline is not None:
             yield self._deadline
-        if self._flying:
-            yield self._flying[0].due
+        if (due := self._links.due()) is not None:
+            yield due
         for device in self._speaking():
             deadline = self.nodes[device].deadline()
             if deadline is not None:
@@ -254,34 +237,14 @@ class Lab:
 
     def _route(self, sender: int, link: Link, frame: Frame) -> str:
         """Put a frame on a link, under the schedule of faults; returns its fate."""
-        content = Content()
-        if frame.target != FAA_ID and frame.source != FAA_ID:
-            content = self._traffic.content(frame.source, frame.target, frame.payload)
+        content = self._links.content(frame)
         if link is Link.RADIO and frame.target == self.iut:
             self.towards_iut.append((content, frame))
         if content.first and (content.flight or content.record):
             self.transmissions.append((frame.source, content))
-        struck = next((f for f in self.faults if f.strikes(frame.source, content)), None)
-        action = struck.action if struck else ""
-        if action == "lose":
-            if frame.target == self.iut:  # so that it shows where it would have come
-                self._fly(self.iut, link, frame.encode(), "lost")
-            return "lost"
-        if action == "cut":
-            frame = replace(frame, payload=frame.payload[: len(frame.payload) // 2])
-        fate = FATES.get(action, "delivered")
-        late = self.now + struck.ms if struck and action == "delay" else self.now
-        for to in self._hearers(sender, link, frame):
-            if action == "swap":
-                self._held.setdefault(sender, []).append(Delivery(self.now, 0, to, link, frame.encode(), fate))
-                continue
-            self._fly(to, link, frame.encode(), fate, late)
-            if action == "duplicate":
-                self._fly(to, link, frame.encode(), fate, late)
-        if action != "swap":
-            for held in self._held.pop(sender, []):
-                self._fly(held.to, held.link, held.data, held.fate)
-        return fate
+        return self._links.send(
+            sender, link, frame, content, self._hearers(sender, link, frame), self.now, lost_at=self.iut
+        )
 
     def _hearers(self, sender: int, link: Link, frame: Frame) -> list[int]:
         if link is Link.SSS:
@@ -291,10 +254,6 @@ class Lab:
         if self.overhear or frame.target in (self.iut, BROADCAST):
             heard.append(self.iut)
         return [d for d in heard if d != sender or self.overhear]
-
-    def _fly(self, to: int, link: Link, data: bytes, fate: str, due: int | None = None) -> None:
-        self._order += 1
-        heapq.heappush(self._flying, Delivery(self.now if due is None else due, self._order, to, link, data, fate))
 
     def _deliver(self, delivery: Delivery) -> None:
         if delivery.fate == "lost":

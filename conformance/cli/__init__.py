@@ -1,4 +1,4 @@
-"""The program `scewl`: check, generate, conform, compare, replay, inspect, provision, sss, sed, radio.
+"""The program `scewl`: check, generate, conform, compare, replay, inspect, provision, sss, sed, radio, lab.
 
 Results go to stdout, progress and errors to stderr. Exit codes: 0 pass (true), 1 fail (false), 2 usage, 3 error or
 inconclusive (open), 4 nothing selected, 130 interrupted.
@@ -19,7 +19,10 @@ from typing import Final, NoReturn
 from conformance.cli.shared import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_PIPE, EXIT_USAGE, UsageError, complain, nearest
 from conformance.targets.base import HarnessError
 
-_COMMANDS: Final = ("check", "generate", "conform", "compare", "replay", "inspect", "provision", "sss", "sed", "radio")
+_COMMANDS: Final = (
+    *("check", "generate", "conform", "compare", "replay", "inspect"),
+    *("provision", "sss", "sed", "radio", "lab"),
+)
 """Each is a module here with `add_parser`."""
 _EXAMPLES = """examples:
   scewl check                                check the model: every state, every property
@@ -33,6 +36,7 @@ _EXAMPLES = """examples:
   scewl sss --deployment deployment --listen unix:/tmp/sss.sock    register them
   scewl radio --listen unix:/tmp/radio.sock  let them hear each other, and break it on purpose
   scewl sed --deployment deployment --id 10 --radio unix:/tmp/radio.sock --sss unix:/tmp/sss.sock    be one
+  scewl lab lab.toml                         firmwares, Python SEDs and the SSS together
 
 exit codes: 0 pass, 1 fail, 2 usage, 3 error or inconclusive, 4 nothing selected, 130 interrupted"""
 

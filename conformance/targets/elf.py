@@ -13,7 +13,12 @@ _HEADER = struct.Struct("<16sHHIIIIIHHH")
 size and number of program headers (System V ABI, 32-bit)."""
 _SEGMENT = struct.Struct("<8I")
 """Type, offset, virtual and physical address, bytes in the file and in memory, flags, alignment."""
+_SECTION = struct.Struct("<10I")
+"""Name, type, flags, address, offset, size, link, info, alignment, size of an entry."""
+_SYMBOL = struct.Struct("<IIIBBH")
+"""Name, value, size, type and binding, visibility, section."""
 _ARM, _LOAD = 40, 1
+_SYMBOLS = 2
 _WRITE = re.compile(r"Invalid write at addr 0x([0-9A-Fa-f]+)\b")
 
 
@@ -39,6 +44,7 @@ class Elf:
             raise HarnessError(f"{path} is cut off: its program headers lie behind its end; build it again")
         self.version = (str(path.resolve()), status.st_ino, status.st_size, status.st_mtime_ns)
         """Another build under the same name has another."""
+        self._data = data
         segments = [_SEGMENT.unpack_from(data, start) for start in starts]
         self._cleared = [(s[3] + s[4], s[3] + s[5]) for s in segments if s[0] == _LOAD and s[5] > s[4]]
 
@@ -50,3 +56,24 @@ class Elf:
         """
         write = _WRITE.search(line)
         return write is not None and any(start <= int(write[1], 16) < end for start, end in self._cleared)
+
+    def symbol(self, name: str) -> tuple[int, int] | None:
+        """Address and size in bytes of a variable or function; None if the symbol table, if there is one, does not name
+        it exactly once."""
+        (table,) = struct.unpack_from("<I", self._data, 32)
+        size, number = struct.unpack_from("<HH", self._data, 46)
+        found: set[tuple[int, int]] = set()
+        try:
+            sections = [_SECTION.unpack_from(self._data, table + size * n) for n in range(number)]
+            for section in sections:
+                if section[1] != _SYMBOLS:
+                    continue
+                names = sections[section[6]][4]
+                for offset in range(section[4], section[4] + section[5], _SYMBOL.size):
+                    where, value, extent, *_ = _SYMBOL.unpack_from(self._data, offset)
+                    end = self._data.index(b"\0", names + where)
+                    if self._data[names + where : end] == name.encode():
+                        found.add((value, extent))
+        except (struct.error, IndexError, ValueError):  # cut off, or damaged
+            return None
+        return found.pop() if len(found) == 1 else None
