@@ -52,6 +52,12 @@ class Memory:
         for peer in self.sessions.keys() - but:
             del self.sessions[peer]
 
+    def rest(self) -> None:
+        """The IUT is IDLE and nothing waits in it: forget what only a session that runs can need, so that nothing
+        grows with time. The numbers of handshakes begin anew, too."""
+        for kept in (self.sessions, self.hellos, self.complete, self.messages, self._handshakes):
+            kept.clear()
+
     def fork(self) -> Memory:
         """An independent copy; the identity and the key log stay shared."""
         return replace(

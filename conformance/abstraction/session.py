@@ -116,6 +116,8 @@ class Session:
     """Number of the peer's first authenticated handshake record, or of the one with which its Finished was whole."""
     closing: list[tuple[int, bytes]] = field(default_factory=list)
     """The peer's authenticated handshake records before the handshake was complete, and their numbers."""
+    early: list[Record] = field(default_factory=list)
+    """Sealed records of the peer that came before the session's secret was known."""
     own_finished: Record | None = None
     """As a client: the record of the IUT's Finished."""
     heard: int = 0
@@ -155,6 +157,7 @@ class Session:
             self,
             inbound=copy.deepcopy(self.inbound),
             closing=list(self.closing),
+            early=list(self.early),
             collected=bytearray(self.collected),
             sent=bytearray(self.sent),
             sent_numbers=set(self.sent_numbers),
