@@ -53,7 +53,7 @@ def datagram_events(memory: Memory, source: int, datagram: bytes) -> list[Event]
             session = memory.sessions.get(source)
             if hello is not None:
                 events.extend(_client_hello(memory, session, source, record, hello))
-            elif session is not None and _reaches(session, record) and not session.fresh(record):
+            elif session is not None and not session.fresh(record, note=_reaches(session, record)):
                 events.append(noise)
             else:
                 events.extend(_plain(memory, source, record))

@@ -42,9 +42,9 @@ class Memory:
     messages: dict[int, list[bytes]] = field(default_factory=dict)
     """Messages that the IUT's CPU gave, by destination."""
     faa_out: list[bytes] = field(default_factory=list)
-    """FAA payloads that the CPU gave and the radio has not shown yet."""
+    """FAA frames that the CPU gave and the radio has not shown yet."""
     faa_in: list[bytes] = field(default_factory=list)
-    """FAA payloads that the radio gave and the CPU has not got yet."""
+    """FAA frames that the radio gave and the CPU has not got yet."""
     _handshakes: dict[bytes, int] = field(default_factory=dict)
 
     def forget_sessions(self, but: set[int]) -> None:

@@ -88,10 +88,12 @@ class Window:
     top: int = -1
     seen: set[int] = field(default_factory=set)
 
-    def take(self, seq: int) -> bool:
+    def take(self, seq: int, *, note: bool = True) -> bool:
         """Whether this number is neither a replay nor too old; notes it."""
         if seq in self.seen or seq <= self.top - WINDOW:
             return False
+        if not note:
+            return True
         self.seen.add(seq)
         self.top = max(self.top, seq)
         return True
@@ -186,6 +188,6 @@ class Session:
         """The keys, once they were needed and known."""
         return self._keys
 
-    def fresh(self, record: Record) -> bool:
+    def fresh(self, record: Record, *, note: bool = True) -> bool:
         """Whether the replay window of the record's epoch lets it through (DTL-4); notes it. Authenticate it first."""
-        return self._windows.setdefault(record.epoch, Window()).take(record.seq)
+        return self._windows.setdefault(record.epoch, Window()).take(record.seq, note=note)
