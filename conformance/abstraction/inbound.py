@@ -168,6 +168,7 @@ def _message(memory: Memory, session: Session, message: Message) -> list[Event]:
     if isinstance(body, ServerHello):
         session.server_random, session.suite = body.random, body.suite
     if isinstance(body, Certificate):
+        session.peer_certificate = body.chain[0] if body.chain else b""
         session.peer_key = public_key(body.chain[0]) if body.chain else None
     if session.of_profile and not (in_order(session, message.type) and acceptable(session, message, body, before)):
         session.spoiled = True

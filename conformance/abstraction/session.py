@@ -148,6 +148,8 @@ class Session:
     """Handshake messages from the cookie-bearing ClientHello on, each as one fragment (RFC 6347, section 4.2.6)."""
     transcribed: set[int] = field(default_factory=set)
     """The `message_seq` of the IUT's messages in it."""
+    peer_certificate: bytes = b""
+    """The peer's own certificate, DER."""
     peer_key: Key | None = None
     """The key of the peer's certificate, if it is one of this profile (DTL-2)."""
     _keys: SessionKeys | None = None

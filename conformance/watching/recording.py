@@ -155,17 +155,17 @@ class Recording:
             w = header["watched"]
             entropy, runtime = w["boot_entropy"], w["runtime"]
             facts = Facts(
-                _whole(w["node"], 0xFFFF),
+                whole_number(w["node"], 0xFFFF),
                 bytes.fromhex(w["ca"]),
                 bytes.fromhex(w["certificate"]),
-                _whole(w["suite"], 0xFFFF),
+                whole_number(w["suite"], 0xFFFF),
                 str(w["cn_pattern"]),
                 bool(w["wide_response"]),
-                (_whole(w["timeouts"][0]), _whole(w["timeouts"][1]), _whole(w["timeouts"][2])),
+                (whole_number(w["timeouts"][0]), whole_number(w["timeouts"][1]), whole_number(w["timeouts"][2])),
                 None if entropy is None else bytes.fromhex(entropy),
             )
             beginning = Beginning(
-                _whole(w["begin"]),
+                whole_number(w["begin"]),
                 bool(w["booted"]),
                 bool(w["registered"]),
                 None if runtime is None else (bytes.fromhex(runtime[0]), bytes.fromhex(runtime[1])),
@@ -316,17 +316,18 @@ def _moment(step: dict[str, Any]) -> Moment:
     link = Link[stimulus["link"].upper()] if "link" in stimulus else None
     deadline = step["deadline"]
     return Moment(
-        _whole(step["t"]),
+        whole_number(step["t"]),
         link,
         b"" if link is None else bytes.fromhex(stimulus["hex"]),
-        0 if link is not None else _whole(stimulus["ms"]),
+        0 if link is not None else whole_number(stimulus["ms"]),
         tuple((Link[name.upper()], bytes.fromhex(data)) for name, data in step["chunks"]),
-        None if deadline is None else _whole(deadline),
+        None if deadline is None else whole_number(deadline),
         tuple((bytes.fromhex(random), bytes.fromhex(master)) for random, master in step["secrets"]),
     )
 
 
-def _whole(value: Any, most: int = 2**63) -> int:
+def whole_number(value: Any, most: int = 2**63) -> int:
+    """The value, if it is a whole number up to `most`. Raises ValueError."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
         raise ValueError(f"{value!r} is not a whole number of 0 to {most}")
     return value

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from conformance.report.console import Style, details
 from conformance.report.requirements import load_requirements
-from conformance.watching import Alarm, WatchedController, watch
+from conformance.watching import Alarm, WatchedController, WatchedSss, watch
 from model.alphabet import BROADCAST, FAA_ID, SSS_ID, Link
 from reference import dtls
 from reference.controller import Controller, State
@@ -64,7 +64,7 @@ class World:
         self.delivered: list[int] = []
         """What was delivered, by its place in `sent`."""
         self.parties = {i: Party(self._boot(i)) for i in IDS}
-        self.sss = Sss(DEPLOYMENT, seed=b"refinement")
+        self.sss: Sss = self._start_sss()
         for i in IDS:
             self.sss.connect(i)
 
@@ -73,6 +73,10 @@ class World:
         deployment = FOREIGN if self._foreign and sed == IDS[-1] else DEPLOYMENT
         entropy = self.boots.to_bytes(4, "big")
         return watch(self._make(deployment.image(sed), entropy), self.alarms.append, boot_entropy=entropy)
+
+    def _start_sss(self, state: bytes | None = None) -> Sss:
+        seed = b"refinement" + self.boots.to_bytes(4, "big")
+        return WatchedSss(DEPLOYMENT, alarm=self.alarms.append, seed=seed, state=state)
 
     # --- what is done
 
@@ -167,7 +171,7 @@ class World:
         self.boots += 1
         self.sss.goodbye()
         self.collect()
-        self.sss = Sss(DEPLOYMENT, seed=b"refinement" + bytes([self.boots]), state=self.sss.state())
+        self.sss = self._start_sss(self.sss.state())
         for i in IDS:
             self.sss.connect(i)
 
