@@ -51,7 +51,9 @@ def datagram_events(memory: Memory, source: int, datagram: bytes) -> list[Event]
         elif record.epoch == 0:
             hello = hello_in(record)
             session = memory.sessions.get(source)
-            if hello is not None:
+            if hello is not None and source == SSS_ID:
+                events.append(noise)  # the SSS calls nobody (SES-4, SES-5)
+            elif hello is not None:
                 events.extend(_client_hello(memory, session, source, record, hello))
             elif session is not None and not session.fresh(record, note=_reaches(session, record)):
                 events.append(noise)
@@ -115,11 +117,31 @@ def _fragment(memory: Memory, source: int, fragment: Fragment) -> list[Event]:
         case Standing.REPEAT if fragment.type in LAST_OF_FLIGHT:
             return [Event("repeat", (source, LAST_OF_FLIGHT[fragment.type], PLAINTEXT))]
         case Standing.FOREIGN:
-            return [Event("forged", (source,))]
+            return _instead(memory, session, fragment) or [Event("forged", (source,))]
+    return _fed(memory, session, fragment)
+
+
+def _instead(memory: Memory, session: Session, fragment: Fragment) -> list[Event]:
+    """The events of a whole message that is the next and contradicts pieces of one: it needs no reassembly and takes
+    their place. None if it is not the right one: then the pieces may be."""
+    if not fragment.whole or fragment.message_seq != session.inbound.next_seq:
+        return []
+    trial = session.fork()
+    trial.inbound.discard()
+    events = _fed(memory, trial, fragment)
+    if trial.spoiled or any(e.kind == "forged" for e in events):
+        return []
+    memory.sessions[session.peer] = trial
+    return events or [Event("noise", (session.peer,))]  # a message in the middle of a flight
+
+
+def _fed(memory: Memory, session: Session, fragment: Fragment) -> list[Event]:
+    """The events of what a fragment completes."""
     messages = session.inbound.feed(fragment)
     if messages and messages[0].type is HandshakeType.HELLO_VERIFY_REQUEST:
         # A flight begins with what comes after its cue: what came too early was of another handshake.
         session.inbound = Assembler(first=messages[0].message_seq + 1)
+        session.change_cipher_spec = False
         del messages[1:]
     return [e for m in messages for e in _message(memory, session, m)]
 
@@ -179,6 +201,7 @@ def _message(memory: Memory, session: Session, message: Message) -> list[Event]:
         good = not session.of_profile or usable(body, server=session.client, rsa=session.rsa)
         return [Event("certificate", (session.peer, ca if good else Ca.OTHER, cn))]
     if message.type is HandshakeType.SERVER_HELLO_DONE:
+        session.change_cipher_spec = False  # what came of flight 6 before flight 4 was whole is of another handshake
         return [Event("flight4", (session.peer,))]
     return [] if session.client else _flight_end(memory, session)
 
