@@ -9,10 +9,10 @@ from conformance.abstraction import Abstraction, Identity
 from conformance.results import Divergence
 from conformance.targets.base import Reaction
 from conformance.wire.secrets import KeyLog
-from model.alphabet import Event, Link
+from model.alphabet import Event, Link, Output
 from model.oracle import Disagreement, Oracle
 from model.profile import Setting
-from model.state import Waiting
+from model.state import State, Waiting
 
 
 @dataclass
@@ -28,10 +28,11 @@ class Diverged(Exception):
 class Judge:
     """Judges a run step by step and writes down each step."""
 
-    def __init__(self, identity: Identity, keylog: KeyLog, setting: Setting) -> None:
+    def __init__(self, identity: Identity, keylog: KeyLog, setting: Setting, state: State | None = None) -> None:
+        """`state` is where the controller stands; None: it has just booted."""
         self._identity, self._keylog = identity, keylog
         self.abstraction = Abstraction(identity, keylog)
-        self.oracle = Oracle(setting)
+        self.oracle = Oracle(setting, state)
         self.steps: list[dict[str, Any]] = []
 
     def forget(self) -> None:
@@ -41,15 +42,22 @@ class Judge:
     @property
     def holds_cpu_frame(self) -> bool:
         """Whether the IUT may be holding a CPU frame whose body it has not read: no other can reach it (SES-5)."""
-        return any(s.waiting != Waiting.NONE for s in self.oracle.states)
+        return any(p.state.waiting != Waiting.NONE for p in self.oracle.possible)
+
+    def weigh(
+        self, events: tuple[Event, ...], reaction: Reaction, *, framed: bool
+    ) -> tuple[tuple[Output, ...], Disagreement | None]:
+        """Judge one step without writing it down: its outputs, and what is wrong with them. `framed`: bytes came."""
+        outputs = self.abstraction.observe(reaction.chunks)
+        disagreement = self.oracle.step(events, outputs, reaction.deadline, told=reaction.told)
+        if disagreement is not None and not events and framed:  # no frame for this controller was in it
+            disagreement = replace(disagreement, requirements=("FRM-1", "FRM-3", *disagreement.requirements))
+        self.abstraction.memory.forget_sessions({p.state.peer for p in self.oracle.possible})
+        return outputs, disagreement
 
     def step(self, stimulus: dict[str, Any], events: tuple[Event, ...], reaction: Reaction) -> None:
         """Judge one step. Raises Diverged, after the step was written down."""
-        outputs = self.abstraction.observe(reaction.chunks)
-        disagreement = self.oracle.step(events, outputs, reaction.deadline, told=reaction.told)
-        if disagreement is not None and not events and "link" in stimulus:  # no frame for this controller was in it
-            disagreement = replace(disagreement, requirements=("FRM-1", "FRM-3", *disagreement.requirements))
-        self.abstraction.memory.forget_sessions({s.peer for s in self.oracle.states})
+        outputs, disagreement = self.weigh(events, reaction, framed="link" in stimulus)
         number = len(self.steps)
         self.steps.append(
             {

@@ -8,12 +8,22 @@ through the rules, and the deadline must be that way's deadline.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from model.alphabet import Event, Link, Output
 from model.profile import Setting
 from model.rules import Rule
-from model.run import react
+from model.run import Reaction, react
 from model.state import State
+
+_REMEMBERED = 8_192
+"""Reactions that are kept: sessions are much alike."""
+
+
+@lru_cache(_REMEMBERED)
+def _react(state: State, event: Event, setting: Setting) -> tuple[Reaction, ...]:
+    """`react`, remembered: it depends on nothing else."""
+    return tuple(react(state, event, setting))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +76,7 @@ class Oracle:
                 dict.fromkeys(
                     Possibility(r.state, w.outputs + r.outputs, w.rules + r.rules, _timer(w, r.state, r.rules))
                     for w in ways
-                    for r in react(w.state, event, self.setting)
+                    for r in _react(w.state, event, self.setting)
                 )
             )
         return ways
@@ -80,7 +90,7 @@ class Oracle:
         """
         allowed = self.foresee(events)
         self.now += sum(e.args[0] for e in events if e.kind == "time")
-        same_outputs = tuple(w for w in allowed if by_link(w.outputs) == by_link(outputs))
+        same_outputs = tuple(w for w in allowed if w.outputs == outputs or by_link(w.outputs) == by_link(outputs))
         agreeing = tuple(w for w in same_outputs if not told or w.deadline(self.now) == deadline)
         self.possible = agreeing or same_outputs or allowed
         if agreeing:

@@ -20,19 +20,21 @@ def symbolic(term: Term) -> bool:
 
 def And(*terms: Term) -> Term:
     """Conjunction."""
-    if any(symbolic(t) for t in terms):
-        import z3
+    for t in terms:
+        if not isinstance(t, int):
+            import z3
 
-        return z3.And(*terms)
+            return z3.And(*terms)
     return all(terms)
 
 
 def Or(*terms: Term) -> Term:
     """Disjunction."""
-    if any(symbolic(t) for t in terms):
-        import z3
+    for t in terms:
+        if not isinstance(t, int):
+            import z3
 
-        return z3.Or(*terms)
+            return z3.Or(*terms)
     return any(terms)
 
 
@@ -47,7 +49,7 @@ def Not(term: Term) -> Term:
 
 def If(condition: Term, then: Term, otherwise: Term) -> Term:
     """Choice."""
-    if symbolic(condition):
+    if not isinstance(condition, int):
         import z3
 
         return z3.If(condition, then, otherwise)
@@ -66,4 +68,4 @@ def Max(a: Term, b: Term) -> Term:
 
 def one_of(term: Term, *values: int) -> Term:
     """Whether a term equals one of some constants."""
-    return Or(*(term == v for v in values))
+    return Or(*[term == v for v in values])

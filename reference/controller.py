@@ -109,6 +109,26 @@ class Controller:
     # --- the boundary ------------------------------------------------------------------------------------------------
 
     @property
+    def authority(self) -> bytes:
+        """The provisioning CA certificate, DER."""
+        return self._provisioning.ca
+
+    @property
+    def certificate(self) -> bytes:
+        """The own provisioning certificate, DER."""
+        return self._provisioning.certificate
+
+    @property
+    def suite(self) -> int:
+        """The number of the deployment's cipher suite (DTL-2)."""
+        return self._suite
+
+    @property
+    def dialect(self) -> Dialect:
+        """What the deployment has settled differently."""
+        return self._dialect
+
+    @property
     def registered(self) -> bool:
         """Whether the runtime set is in force (CRT-3)."""
         return self._runtime is not None

@@ -69,7 +69,7 @@ class Abstraction:
             op = int.from_bytes(frame.payload[2:4], "little", signed=True)
             return Event("cpu-request", (size, dev, op))
         if frame.target == FAA_ID:
-            memory.faa_out.append(frame.payload)
+            memory.faa_out.append(frame.encode())
             return Event("cpu-faa", (size,))
         memory.messages.setdefault(frame.target, []).append(frame.payload)
         return Event("cpu-send", (frame.target, size))
@@ -81,7 +81,7 @@ class Abstraction:
         if frame.source == FAA_ID:
             if size > MAX_MESSAGE:
                 return [Event("noise", (0,))]
-            self.memory.faa_in.append(frame.payload)
+            self.memory.faa_in.append(frame.encode())
             return [Event("radio-faa", (size,))]
         if frame.target == BROADCAST or frame.source < LOWEST_SED_ID:
             return [Event("noise", (0,))]
@@ -110,13 +110,13 @@ class Abstraction:
         me = self.memory.identity.me
         unknown = [Output("unknown", (link,))]
         if link is Link.CPU:
-            return [self._cpu_output(frame)] if frame.target == me else unknown
+            return [self._cpu_output(frame)] if frame.target == me or frame.source == FAA_ID else unknown
+        if link is Link.RADIO and frame.target == FAA_ID:  # FRM-5: unchanged, whatever ids it bears
+            return [Output("faa-radio", (len(frame.payload), _take(self.memory.faa_out, frame.encode())))]
         if frame.source != me:
             return unknown
         if link is Link.SSS:
             return self._outbound.datagram(SSS_ID, frame.payload) if frame.target == SSS_ID else unknown
-        if frame.target == FAA_ID:
-            return [Output("faa-radio", (len(frame.payload), _take(self.memory.faa_out, frame.payload)))]
         return self._outbound.datagram(frame.target, frame.payload) if frame.target >= LOWEST_SED_ID else unknown
 
     def _cpu_output(self, frame: Frame) -> Output:
@@ -134,7 +134,7 @@ class Abstraction:
             memory.offered = None
             return Output("answer", (dev, op))
         if frame.source == FAA_ID:
-            return Output("faa-cpu", (size, _take(memory.faa_in, frame.payload)))
+            return Output("faa-cpu", (size, _take(memory.faa_in, frame.encode())))
         if frame.source < LOWEST_SED_ID:
             return Output("unknown", (Link.CPU,))
         intact = memory.complete.get(frame.source) == frame.payload
@@ -158,9 +158,9 @@ class Abstraction:
         return describe(frame.payload, session.keys if session else None)
 
 
-def _take(given: list[bytes], payload: bytes) -> int:
-    """Whether the payload is the next that was given; takes it off the list."""
-    if given and given[0] == payload:
+def _take(given: list[bytes], frame: bytes) -> int:
+    """Whether the frame is the next that was given; takes it off the list."""
+    if given and given[0] == frame:
         del given[0]
         return 1
     return 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 import warnings
+from functools import lru_cache
 from typing import Final
 
 from cryptography import x509
@@ -161,7 +162,12 @@ def acceptable(session: Session, message: Message, body: object, before: bytes) 
 def usable(body: Certificate, server: bool, rsa: bool = False) -> bool:
     """Whether the first certificate's key is one of the profile and the certificate may be used for it (RFC 5280,
     sections 4.2 and 4.2.1.12). Its name and its authority are judged elsewhere."""
-    key = public_key(body.chain[0]) if body.chain else None
+    return bool(body.chain) and _usable(body.chain[0], server, rsa)
+
+
+@lru_cache(256)
+def _usable(certificate: bytes, server: bool, rsa: bool) -> bool:
+    key = public_key(certificate)
     if rsa:
         if not isinstance(key, RSAPublicKey) or key.key_size != RSA_BITS:
             return False
@@ -170,7 +176,7 @@ def usable(body: Certificate, server: bool, rsa: bool = False) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            extensions = x509.load_der_x509_certificate(body.chain[0]).extensions
+            extensions = x509.load_der_x509_certificate(certificate).extensions
             if any(e.critical and e.oid not in _KNOWN for e in extensions):
                 return False
             usages = set(extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)

@@ -51,9 +51,11 @@ def datagram_events(memory: Memory, source: int, datagram: bytes) -> list[Event]
         elif record.epoch == 0:
             hello = hello_in(record)
             session = memory.sessions.get(source)
-            if hello is not None:
+            if hello is not None and source == SSS_ID:
+                events.append(noise)  # the SSS calls nobody (SES-4, SES-5)
+            elif hello is not None:
                 events.extend(_client_hello(memory, session, source, record, hello))
-            elif session is not None and not session.fresh(record):
+            elif session is not None and not session.fresh(record, note=_reaches(session, record)):
                 events.append(noise)
             else:
                 events.extend(_plain(memory, source, record))
@@ -61,6 +63,16 @@ def datagram_events(memory: Memory, source: int, datagram: bytes) -> list[Event]
             session = memory.sessions.get(source) if record.epoch == 1 else None
             events.extend(_sealed(memory, session, record) if session else [noise])
     return events
+
+
+def _reaches(session: Session, record: Record) -> bool:
+    """Whether a plaintext record gets as far as the replay window: a client takes a HelloVerifyRequest first, and once,
+    and drops what says otherwise unseen (section 4, pinned). Its number may come again, on a record that counts."""
+    if record.content_type is not ContentType.HANDSHAKE:
+        return True
+    first = parse_fragments(record.fragment)[0]
+    verifies = isinstance(first, Fragment) and first.type is HandshakeType.HELLO_VERIFY_REQUEST
+    return verifies == (session.client and session.offer_seq <= 0)
 
 
 def _plain(memory: Memory, source: int, record: Record) -> list[Event]:
@@ -80,7 +92,7 @@ def _plain(memory: Memory, source: int, record: Record) -> list[Event]:
             if record.fragment != CHANGE_CIPHER_SPEC:
                 return [Event("forged", (source,))]
             session.change_cipher_spec = True
-            return _flight_end(session)
+            return _flight_end(memory, session)
         case ContentType.ALERT:
             alert = parse_alert(record.fragment)
             if isinstance(alert, Malformed):
@@ -105,11 +117,31 @@ def _fragment(memory: Memory, source: int, fragment: Fragment) -> list[Event]:
         case Standing.REPEAT if fragment.type in LAST_OF_FLIGHT:
             return [Event("repeat", (source, LAST_OF_FLIGHT[fragment.type], PLAINTEXT))]
         case Standing.FOREIGN:
-            return [Event("forged", (source,))]
+            return _instead(memory, session, fragment) or [Event("forged", (source,))]
+    return _fed(memory, session, fragment)
+
+
+def _instead(memory: Memory, session: Session, fragment: Fragment) -> list[Event]:
+    """The events of a whole message that is the next and contradicts pieces of one: it needs no reassembly and takes
+    their place. None if it is not the right one: then the pieces may be."""
+    if not fragment.whole or fragment.message_seq != session.inbound.next_seq:
+        return []
+    trial = session.fork()
+    trial.inbound.discard()
+    events = _fed(memory, trial, fragment)
+    if trial.spoiled or any(e.kind == "forged" for e in events):
+        return []
+    memory.sessions[session.peer] = trial
+    return events or [Event("noise", (session.peer,))]  # a message in the middle of a flight
+
+
+def _fed(memory: Memory, session: Session, fragment: Fragment) -> list[Event]:
+    """The events of what a fragment completes."""
     messages = session.inbound.feed(fragment)
     if messages and messages[0].type is HandshakeType.HELLO_VERIFY_REQUEST:
         # A flight begins with what comes after its cue: what came too early was of another handshake.
         session.inbound = Assembler(first=messages[0].message_seq + 1)
+        session.change_cipher_spec = False
         del messages[1:]
     return [e for m in messages for e in _message(memory, session, m)]
 
@@ -158,6 +190,7 @@ def _message(memory: Memory, session: Session, message: Message) -> list[Event]:
     if isinstance(body, ServerHello):
         session.server_random, session.suite = body.random, body.suite
     if isinstance(body, Certificate):
+        session.peer_certificate = body.chain[0] if body.chain else b""
         session.peer_key = public_key(body.chain[0]) if body.chain else None
     if session.of_profile and not (in_order(session, message.type) and acceptable(session, message, body, before)):
         session.spoiled = True
@@ -168,23 +201,23 @@ def _message(memory: Memory, session: Session, message: Message) -> list[Event]:
         good = not session.of_profile or usable(body, server=session.client, rsa=session.rsa)
         return [Event("certificate", (session.peer, ca if good else Ca.OTHER, cn))]
     if message.type is HandshakeType.SERVER_HELLO_DONE:
+        session.change_cipher_spec = False  # what came of flight 6 before flight 4 was whole is of another handshake
         return [Event("flight4", (session.peer,))]
-    return [] if session.client else _flight_end(session)
+    return [] if session.client else _flight_end(memory, session)
 
 
 def _sealed(memory: Memory, session: Session, record: Record) -> list[Event]:
     """A record of epoch 1: it counts if it authenticates and is no replay."""
     plaintext = session.open(record, memory.keylog, inbound=True)
+    if plaintext is None and session.keys is None and len(session.early) < MAX_CLOSING:
+        session.early.append(record)
     if plaintext is None or not session.fresh(record):
         return [Event("noise", (session.peer,))]
     match record.content_type:
         case ContentType.HANDSHAKE:
             if not session.established and all(plaintext != held for _, held in session.closing):
-                if session.finished is None:
-                    session.finished = record.seq
-                if len(session.closing) < MAX_CLOSING:
-                    session.closing.append((record.seq, plaintext))
-                return _flight_end(session)
+                _close(session, record.seq, plaintext)
+                return _flight_end(memory, session)
             if isinstance(session.keys, SessionKeys) and plaintext[:1] != bytes([HandshakeType.FINISHED]):
                 session.asked_again = True
                 return _nothing(session, record)
@@ -215,8 +248,32 @@ def _nothing(session: Session, record: Record) -> list[Event]:
     return [Event("noise", (session.peer,))]
 
 
-def _flight_end(session: Session) -> list[Event]:
+def _close(session: Session, seq: int, plaintext: bytes) -> None:
+    """Keep a protected handshake record until the flight is whole."""
+    if session.finished is None:
+        session.finished = seq
+    if len(session.closing) < MAX_CLOSING:
+        session.closing.append((seq, plaintext))
+
+
+def _open_early(memory: Memory, session: Session) -> None:
+    """Who knows only the IUT's own secrets has none of a handshake before the peer's key exchange came; a Finished that
+    overtook it is opened then. All else that is sealed counts for nothing before the handshake is complete."""
+    waiting, session.early = session.early, []
+    for record in waiting:
+        plaintext = session.open(record, memory.keylog, inbound=True)
+        if session.keys is None:
+            session.early = waiting
+            return
+        handshake = record.content_type is ContentType.HANDSHAKE
+        if plaintext is not None and handshake and session.fresh(record):
+            _close(session, record.seq, plaintext)
+
+
+def _flight_end(memory: Memory, session: Session) -> list[Event]:
     """Flight 5 or 6 is whole with ChangeCipherSpec and Finished, in whichever order their datagrams came."""
+    if session.early:
+        _open_early(memory, session)
     if not session.closing or not session.change_cipher_spec or session.established:
         return []
     if session.of_profile and not session.client and not flight_whole(session):

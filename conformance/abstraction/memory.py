@@ -42,15 +42,21 @@ class Memory:
     messages: dict[int, list[bytes]] = field(default_factory=dict)
     """Messages that the IUT's CPU gave, by destination."""
     faa_out: list[bytes] = field(default_factory=list)
-    """FAA payloads that the CPU gave and the radio has not shown yet."""
+    """FAA frames that the CPU gave and the radio has not shown yet."""
     faa_in: list[bytes] = field(default_factory=list)
-    """FAA payloads that the radio gave and the CPU has not got yet."""
+    """FAA frames that the radio gave and the CPU has not got yet."""
     _handshakes: dict[bytes, int] = field(default_factory=dict)
 
     def forget_sessions(self, but: set[int]) -> None:
         """The IUT has no session any more, but with these peers: what the others send meets no replay window."""
         for peer in self.sessions.keys() - but:
             del self.sessions[peer]
+
+    def rest(self) -> None:
+        """The IUT is IDLE and nothing waits in it: forget what only a session that runs can need, so that nothing
+        grows with time. The numbers of handshakes begin anew, too."""
+        for kept in (self.sessions, self.hellos, self.complete, self.messages, self._handshakes):
+            kept.clear()
 
     def fork(self) -> Memory:
         """An independent copy; the identity and the key log stay shared."""

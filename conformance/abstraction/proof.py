@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import warnings
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -23,6 +24,7 @@ NAMED_CURVE = 3
 """RFC 8422, section 5.4."""
 
 
+@lru_cache(256)
 def public_key(der: bytes) -> Key | None:
     """A certificate's key, None unless it is an elliptic-curve or an RSA one."""
     try:

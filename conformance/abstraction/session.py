@@ -88,10 +88,12 @@ class Window:
     top: int = -1
     seen: set[int] = field(default_factory=set)
 
-    def take(self, seq: int) -> bool:
+    def take(self, seq: int, *, note: bool = True) -> bool:
         """Whether this number is neither a replay nor too old; notes it."""
         if seq in self.seen or seq <= self.top - WINDOW:
             return False
+        if not note:
+            return True
         self.seen.add(seq)
         self.top = max(self.top, seq)
         return True
@@ -116,6 +118,8 @@ class Session:
     """Number of the peer's first authenticated handshake record, or of the one with which its Finished was whole."""
     closing: list[tuple[int, bytes]] = field(default_factory=list)
     """The peer's authenticated handshake records before the handshake was complete, and their numbers."""
+    early: list[Record] = field(default_factory=list)
+    """Sealed records of the peer that came before the session's secret was known."""
     own_finished: Record | None = None
     """As a client: the record of the IUT's Finished."""
     heard: int = 0
@@ -144,6 +148,8 @@ class Session:
     """Handshake messages from the cookie-bearing ClientHello on, each as one fragment (RFC 6347, section 4.2.6)."""
     transcribed: set[int] = field(default_factory=set)
     """The `message_seq` of the IUT's messages in it."""
+    peer_certificate: bytes = b""
+    """The peer's own certificate, DER."""
     peer_key: Key | None = None
     """The key of the peer's certificate, if it is one of this profile (DTL-2)."""
     _keys: SessionKeys | None = None
@@ -155,6 +161,7 @@ class Session:
             self,
             inbound=copy.deepcopy(self.inbound),
             closing=list(self.closing),
+            early=list(self.early),
             collected=bytearray(self.collected),
             sent=bytearray(self.sent),
             sent_numbers=set(self.sent_numbers),
@@ -183,6 +190,6 @@ class Session:
         """The keys, once they were needed and known."""
         return self._keys
 
-    def fresh(self, record: Record) -> bool:
+    def fresh(self, record: Record, *, note: bool = True) -> bool:
         """Whether the replay window of the record's epoch lets it through (DTL-4); notes it. Authenticate it first."""
-        return self._windows.setdefault(record.epoch, Window()).take(record.seq)
+        return self._windows.setdefault(record.epoch, Window()).take(record.seq, note=note)

@@ -29,17 +29,23 @@ class Seen:
     serial: int | None = None
 
 
+_REMEMBERED: Final = 256
+"""Certificates of which is kept what they are: a session shows the same ones again and again."""
+
+
 class Authorities:
     """The authorities that a run knows, by label."""
 
     def __init__(self, certificates: Mapping[str, bytes]) -> None:
         """Take label → DER certificate. Raises ValueError, naming the label, if one does not parse: these are ours."""
         self._known: dict[str, x509.Certificate] = {}
+        self._classified: dict[bytes, Seen] = {}
         for label, der in certificates.items():
             self.add(label, der)
 
     def add(self, label: str, der: bytes) -> None:
         """Know one more authority, such as the runtime CA once it exists. Raises ValueError if it does not parse."""
+        self._classified.clear()
         try:
             self._known[label] = x509.load_der_x509_certificate(der)
         except _REFUSALS as error:
@@ -47,11 +53,23 @@ class Authorities:
                 f"the certificate of authority {label!r} is no X.509 certificate in DER ({len(der)} bytes): {error}"
             ) from None
 
+    def der(self, label: str) -> bytes | None:
+        """The certificate of the authority with this label, None if there is none."""
+        known = self._known.get(label)
+        return None if known is None else known.public_bytes(Encoding.DER)
+
     def classify(self, der: bytes) -> Seen:
         """Look at one DER certificate. Dates and extensions are not judged (CRT-10).
 
         A known authority's own certificate counts as of that authority (CRT-6).
         """
+        if (seen := self._classified.get(der)) is None:
+            if len(self._classified) >= _REMEMBERED:
+                self._classified.clear()
+            seen = self._classified[der] = self._look(der)
+        return seen
+
+    def _look(self, der: bytes) -> Seen:
         with warnings.catch_warnings():
             # The library warns of oddities that it tolerates; a hostile certificate is data here, no event of ours.
             warnings.simplefilter("ignore")

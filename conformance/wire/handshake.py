@@ -196,6 +196,10 @@ class Assembler:
             return held.standing(fragment)
         return Standing.NEW if fragment.body or fragment.whole else Standing.DUPLICATE
 
+    def discard(self) -> None:
+        """Forget the pieces of the next message."""
+        self._gathering.pop(self.next_seq, None)
+
     def feed(self, fragment: Fragment) -> list[Message]:
         """Take a fragment; return the messages that it completes, and those that waited only for them."""
         if self.standing(fragment) is not Standing.NEW:

@@ -105,6 +105,10 @@ class KeyLog:
     def __len__(self) -> int:
         return len(self._masters)
 
+    def clear(self) -> None:
+        """Forget all secrets."""
+        self._masters.clear()
+
     def keys(self, client_random: bytes, server_random: bytes, suite: int) -> SessionKeys | None:
         """The keys of a session, None if its secret or its suite is unknown."""
         master = self.master(client_random)
