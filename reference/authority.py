@@ -46,9 +46,8 @@ def new_key(secret: bytes) -> ec.EllipticCurvePrivateKey:
     return ec.derive_private_key(wide % (_ORDER - 1) + 1, ec.SECP256R1())
 
 
-@functools.lru_cache(maxsize=256)
 def new_rsa_key(secret: bytes) -> rsa.RSAPrivateKey:
-    """The RSA key that follows from a secret. The last ones are remembered: it takes some 0.07 s."""
+    """The RSA key that follows from a secret; it takes some 0.07 s."""
     p, q = _prime(derive(secret, "p")), _prime(derive(secret, "q"))
     d = pow(_EXPONENT, -1, (p - 1) * (q - 1))
     public = rsa.RSAPublicNumbers(_EXPONENT, p * q)
@@ -58,10 +57,20 @@ def new_rsa_key(secret: bytes) -> rsa.RSAPrivateKey:
     return numbers.private_key(unsafe_skip_rsa_key_validation=True)  # it takes longer than making the key
 
 
+remembered_rsa_key = functools.lru_cache(maxsize=256)(new_rsa_key)
+"""The same, for secrets that are none: of tests and of the suite, which make the same keys again and again."""
+
+
 def _prime(secret: bytes) -> int:
-    """The prime of 1,024 bits that the library finds with randomness that follows from a secret."""
+    """The prime of 1,024 bits that the library finds with randomness that follows from a secret.
+
+    One to which the exponent has no inverse, one of some 65,537, is passed over.
+    """
     draws = itertools.count()
-    return c.prime(_RSA_BITS // 2, lambda size: hashlib.shake_256(derive(secret, next(draws))).digest(size))
+    while True:
+        found = c.prime(_RSA_BITS // 2, lambda size: hashlib.shake_256(derive(secret, next(draws))).digest(size))
+        if (found - 1) % _EXPONENT:
+            return found
 
 
 def key_der(key: PrivateKey) -> bytes:

@@ -6,9 +6,13 @@ The latter are CRT-7, CRT-8 and CRT-10.
 from __future__ import annotations
 
 import ctypes
+import functools
 import hmac
+import weakref
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -29,10 +33,18 @@ class Credentials:
     ca: bytes
     certificate: bytes
     key: bytearray = field(repr=False)
+    _chain: Chain | None = field(default=None, init=False, repr=False, compare=False)
+
+    def chain(self) -> Chain:
+        """The set as the library holds it, parsed at the first use. Raises CredentialsError if it cannot be."""
+        if self._chain is None:
+            self._chain = Chain(self)
+        return self._chain
 
     def wipe(self) -> None:
-        """Zeroise the key (CRT-4, REG-6)."""
+        """Zeroise the key (CRT-4, REG-6), the library's copy too as soon as no session has it."""
         self.key[:] = bytes(len(self.key))
+        self._chain = None
 
 
 class CredentialsError(Exception):
@@ -44,33 +56,32 @@ class CredentialsError(Exception):
 
 
 class Chain:
-    """A credential set as the C library holds it: its own copies, freed with `free` or with the object.
+    """A credential set as the C library holds it: its own copies, which sessions only read and therefore share.
 
-    Each session has its own, because the library links certificates to each other.
+    Freed, the key zeroised, when the last of its set and of the sessions lets go of it.
     """
 
     def __init__(self, credentials: Credentials) -> None:
         """Raises CredentialsError if the library cannot parse a part."""
+        self.configurations: dict[Hashable, Any] = {}
+        """Of `dtls`: what sessions with this set have in common, by what they do not."""
         self.ca, self.certificate, self.key = c.room(), c.room(), c.room()
         c.x509.mbedtls_x509_crt_init(self.ca)
         c.x509.mbedtls_x509_crt_init(self.certificate)
         c.crypto.mbedtls_pk_init(self.key)
-        try:
-            _parse(self.ca, credentials.ca, "ca")
-            _parse(self.certificate, credentials.certificate, "certificate")
-            size = len(credentials.key)
-            secret = (ctypes.c_ubyte * size).from_buffer(credentials.key) if size else None
-            if c.crypto.mbedtls_pk_parse_key(self.key, secret, size, None, 0):
-                raise CredentialsError("key", "Mbed TLS cannot parse it")
-        except CredentialsError:
-            self.free()
-            raise
+        weakref.finalize(self, _free, self.ca, self.certificate, self.key)
+        _parse(self.ca, credentials.ca, "ca")
+        _parse(self.certificate, credentials.certificate, "certificate")
+        size = len(credentials.key)
+        secret = (ctypes.c_ubyte * size).from_buffer(credentials.key) if size else None
+        if c.crypto.mbedtls_pk_parse_key(self.key, secret, size, None, 0):
+            raise CredentialsError("key", "Mbed TLS cannot parse it")
 
-    def free(self) -> None:
-        """Free the library's copies, the key zeroised."""
-        c.x509.mbedtls_x509_crt_free(self.ca)
-        c.x509.mbedtls_x509_crt_free(self.certificate)
-        c.crypto.mbedtls_pk_free(self.key)
+
+def _free(ca: object, certificate: object, key: object) -> None:
+    c.x509.mbedtls_x509_crt_free(ca)
+    c.x509.mbedtls_x509_crt_free(certificate)
+    c.crypto.mbedtls_pk_free(key)
 
 
 def _parse(target: ctypes.Array[ctypes.c_uint64], der: bytes, part: str) -> None:
@@ -92,15 +103,10 @@ def check(credentials: Credentials, cn: str, *, is_rsa: bool = False) -> None:
 
     Validity dates are not judged (CRT-10). Raises CredentialsError naming the first part that fails.
     """
-    chain = Chain(credentials)
-    try:
-        flags = ctypes.c_uint32(0)
-        result = c.x509.mbedtls_x509_crt_verify(
-            chain.certificate, chain.ca, None, None, ctypes.byref(flags), _without_dates, None
-        )
-    finally:
-        chain.free()
-    if result:
+    chain, flags = credentials.chain(), ctypes.c_uint32(0)
+    if c.x509.mbedtls_x509_crt_verify(
+        chain.certificate, chain.ca, None, None, ctypes.byref(flags), _without_dates, None
+    ):
         raise CredentialsError("certificate", "it does not verify against the CA")
     try:
         certificate = x509.load_der_x509_certificate(credentials.certificate)
@@ -149,22 +155,49 @@ class Peer:
 
     def faults(self, der: bytes, leaf: bool) -> int:
         """Verification flags for one certificate of the peer's chain; 0 if nothing is wrong with it. Never raises."""
-        try:
-            certificate = x509.load_der_x509_certificate(der)
-            flags = 0
-            if self.at is not None:
-                flags |= c.BADCERT_EXPIRED * (self.at > certificate.not_valid_after_utc)
-                flags |= c.BADCERT_FUTURE * (self.at < certificate.not_valid_before_utc)
-            if leaf and common_name(certificate) != self.cn:
-                flags |= c.BADCERT_CN_MISMATCH
-            if leaf and not _is_of_profile(certificate.public_key(), self.is_rsa):
-                flags |= c.BADCERT_BAD_PK  # DTL-2
-            if leaf and self.public_key is not None:
-                shown = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-                flags |= c.BADCERT_OTHER * (not hmac.compare_digest(shown, self.public_key))
-        except Exception:  # hostile DER: whatever the parser makes of it, the certificate is refused
+        shown = look(der)
+        if shown is None:
             return c.BADCERT_OTHER
+        flags = 0
+        if self.at is not None:
+            flags |= c.BADCERT_EXPIRED * (self.at > shown.end)
+            flags |= c.BADCERT_FUTURE * (self.at < shown.begin)
+        if leaf and shown.name != self.cn:
+            flags |= c.BADCERT_CN_MISMATCH
+        if leaf and not (shown.is_rsa if self.is_rsa else shown.is_p256):
+            flags |= c.BADCERT_BAD_PK  # DTL-2
+        if leaf and self.public_key is not None:
+            flags |= c.BADCERT_OTHER * (not hmac.compare_digest(shown.public_key, self.public_key))
         return flags
+
+
+class Shown(NamedTuple):
+    """What a certificate shows to whoever judges it."""
+
+    name: str | None
+    begin: datetime
+    end: datetime
+    is_p256: bool
+    is_rsa: bool
+    public_key: bytes
+
+
+@functools.lru_cache(maxsize=1_024)
+def look(der: bytes) -> Shown | None:
+    """Read a peer's certificate; None if it is not strict DER. Nothing of it is secret, and peers come again."""
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        key = certificate.public_key()
+        return Shown(
+            common_name(certificate),
+            certificate.not_valid_before_utc,
+            certificate.not_valid_after_utc,
+            _is_of_profile(key, is_rsa=False),
+            _is_of_profile(key, is_rsa=True),
+            key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+        )
+    except Exception:  # hostile DER: whatever the parser makes of it, the certificate is refused
+        return None
 
 
 _FAULTS = {
@@ -172,7 +205,7 @@ _FAULTS = {
     c.BADCERT_FUTURE: "not yet valid",
     c.BADCERT_CN_MISMATCH: "in another name",
     c.BADCERT_NOT_TRUSTED: "of another authority",
-    c.BADCERT_BAD_PK: "key not on P-256",
+    c.BADCERT_BAD_PK: "key of another kind than this deployment's",
     c.BADCERT_OTHER: "not the key of a device that is accepted",
 }
 

@@ -3,7 +3,8 @@
 The folder (mode 0700, every file 0600) holds
 
 - `deployment.json`: `version` 1, `suite` (`0xC02C`, `0xC02B`, or with RSA keys `0x009D`, `0x009C`), `cn_pattern`,
-  `seds` (ids), `removed` (ids of those that the SSS no longer accepts, CRT-8);
+  `registration` (`10-byte`, or `22-byte` for the historic layout; `10-byte` if it is not there), `seds` (ids),
+  `removed` (ids of those that the SSS no longer accepts, CRT-8);
 - `ca.der`, `ca.key.der`: the provisioning CA certificate, which is the SSS's own (CRT-6), and its key;
 - `sed-ID.der`, `sed-ID.key.der`, `sed-ID.seed`: certificate, key and 48 bytes of boot seed of each SED.
 
@@ -15,14 +16,23 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from reference.authority import Authority, PrivateKey, derive, key_der, load_key, new_key, new_rsa_key, public_der
-from reference.credentials import Credentials, CredentialsError, check
-from reference.dialect import RSA_SUITES
+from reference.authority import (
+    Authority,
+    PrivateKey,
+    derive,
+    key_der,
+    load_key,
+    new_key,
+    new_rsa_key,
+    remembered_rsa_key,
+)
+from reference.credentials import Credentials, CredentialsError, check, look
+from reference.dialect import LAYOUTS, RSA_SUITES, Dialect, layout_name
 from reference.dtls import AES_256, SUITES
 from reference.image import LOWEST_SED, SEED_SIZE, Image
 
@@ -30,6 +40,8 @@ VERSION = 1
 _SUITES = (*SUITES, *RSA_SUITES)
 _KNOWN = ", ".join(f"{suite:#06x}" for suite in _SUITES)
 SSS_CN = "1"
+_LONGEST_CN = 64
+"""Characters (RFC 5280, appendix A.1: ub-common-name)."""
 VALID_FROM, VALID_TO = datetime(2021, 1, 1, tzinfo=UTC), datetime(2051, 1, 1, tzinfo=UTC)
 """Provisioning certificates outlive the devices; they are revoked by removal (CRT-8)."""
 
@@ -57,10 +69,19 @@ class Deployment:
     cn_pattern: str = "{id}"
     """How a provisioning CN is made from a SED's id (CRT-7)."""
     removed: set[int] = field(default_factory=set)
+    wide_response: bool = False
+    """Registration responses in the historic layout (protocol page, section 6)."""
+    _make_rsa: Callable[[bytes], PrivateKey] = field(default=new_rsa_key, repr=False)
 
     @classmethod
     def create(
-        cls, ids: Iterable[int], *, seed: bytes | None = None, suite: int = AES_256, cn_pattern: str = "{id}"
+        cls,
+        ids: Iterable[int],
+        *,
+        seed: bytes | None = None,
+        suite: int = AES_256,
+        cn_pattern: str = "{id}",
+        wide_response: bool = False,
     ) -> Deployment:
         """Make keys and certificates for SEDs with these ids (3..65535).
 
@@ -74,15 +95,21 @@ class Deployment:
             raise DeploymentError(f"suite {suite:#06x} is none of {_KNOWN}: choose one of them")
         _check_pattern(cn_pattern)
         secret = secrets.token_bytes(32) if seed is None else seed
-        authority = Authority.create(
-            SSS_CN, "SCEWL provisioning", _make_key(suite, derive(secret, "provisioning ca")), VALID_FROM, VALID_TO
-        )
-        deployment = cls(authority, {}, suite, cn_pattern)
+        make_rsa = new_rsa_key if seed is None else remembered_rsa_key
+        ca_secret = derive(secret, "provisioning ca")
+        key = make_rsa(ca_secret) if suite in RSA_SUITES else new_key(ca_secret)
+        authority = Authority.create(SSS_CN, "SCEWL provisioning", key, VALID_FROM, VALID_TO)
+        deployment = cls(authority, {}, suite, cn_pattern, wide_response=wide_response, _make_rsa=make_rsa)
         for sed_id in ids:
             made = deployment.issue(cn_pattern.format(id=sed_id), derive(secret, "sed", sed_id), serial=sed_id)
             boot = derive(secret, "boot", sed_id, 0) + derive(secret, "boot", sed_id, 1)
             deployment.seds[sed_id] = Sed(made.certificate, bytes(made.key), boot[:SEED_SIZE])
         return deployment
+
+    @property
+    def dialect(self) -> Dialect:
+        """What it has settled, for every node of it."""
+        return Dialect(self.suite, self.cn_pattern, self.wide_response)
 
     @property
     def rsa(self) -> bool:
@@ -91,7 +118,7 @@ class Deployment:
 
     def new_key(self, secret: bytes) -> PrivateKey:
         """The key of the deployment's kind that follows from a secret."""
-        return _make_key(self.suite, secret)
+        return self._make_rsa(secret) if self.rsa else new_key(secret)
 
     def issue(self, cn: str, secret: bytes, *, serial: int = 1) -> Credentials:
         """A provisioning credential set in any name, its key following from `secret`: for tests."""
@@ -113,7 +140,8 @@ class Deployment:
         """The SubjectPublicKeyInfo, DER, that the SSS expects of a SED; None if it accepts no such SED (CRT-8)."""
         if sed_id not in self.seds or sed_id in self.removed:
             return None
-        return public_der(load_key(self.seds[sed_id].key))
+        shown = look(self.seds[sed_id].certificate)
+        return shown.public_key if shown else None
 
     def image(self, sed_id: int, boot_seed: bytes | None = None) -> bytes:
         """The provisioning image of a SED; `boot_seed` (48 bytes) replaces the stored one at a power-up (ADV-3)."""
@@ -151,6 +179,7 @@ class Deployment:
             "version": VERSION,
             "suite": f"0x{self.suite:04X}",
             "cn_pattern": self.cn_pattern,
+            "registration": layout_name(self.wide_response),
             "seds": sorted(self.seds),
             "removed": sorted(self.removed),
         }
@@ -169,14 +198,17 @@ class Deployment:
             if index["version"] != VERSION:
                 raise ValueError(f"version {index['version']!r} is not {VERSION}")
             suite, pattern = int(index["suite"], 16), str(index["cn_pattern"])
+            layout = index.get("registration", layout_name(False))
             ids, removed = [int(i) for i in index["seds"]], {int(i) for i in index["removed"]}
             if suite not in _SUITES:
                 raise ValueError(f"suite {suite:#06x} is none of {_KNOWN}")
+            if layout not in LAYOUTS:
+                raise ValueError(f"registration {layout!r} is none of {', '.join(LAYOUTS)}")
             _check_pattern(pattern)
         except (ValueError, TypeError, KeyError, DeploymentError) as error:
             raise DeploymentError(f"{path} is not a deployment's index ({error!r}): restore it") from error
         authority = Authority(_read(folder / "ca.der"), _read_key(folder / "ca.key.der"))
-        deployment = cls(authority, {}, suite, pattern, removed)
+        deployment = cls(authority, {}, suite, pattern, removed, LAYOUTS[layout])
         deployment._check(folder, "ca", deployment.sss_credentials(), SSS_CN)
         for i in ids:
             files = [_read(folder / f"sed-{i}{suffix}") for suffix in (".der", ".key.der", ".seed")]
@@ -201,13 +233,14 @@ class Deployment:
         return self.seds[sed_id]
 
 
-def _make_key(suite: int, secret: bytes) -> PrivateKey:
-    return new_rsa_key(secret) if suite in RSA_SUITES else new_key(secret)
-
-
 def _check_pattern(pattern: str) -> None:
     if "{id}" not in pattern or "{" in pattern.replace("{id}", "") or "}" in pattern.replace("{id}", ""):
         raise DeploymentError(f"the CN pattern {pattern!r} must hold {{id}} and no other braces")
+    longest = pattern.format(id=0xFFFF)
+    if len(longest) > _LONGEST_CN or not longest.isprintable():
+        raise DeploymentError(
+            f"the CN pattern {pattern!r} must make names of at most {_LONGEST_CN} printable characters (RFC 5280)"
+        )
 
 
 def _write(path: Path, data: bytes) -> None:

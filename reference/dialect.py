@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 ECDHE_AES_256, ECDHE_AES_128 = 0xC02C, 0xC02B
@@ -10,6 +11,9 @@ ECDHE_AES_256, ECDHE_AES_128 = 0xC02C, 0xC02B
 RSA_AES_256, RSA_AES_128 = 0x009D, 0x009C
 """TLS_RSA_WITH_AES_256_GCM_SHA384 and TLS_RSA_WITH_AES_128_GCM_SHA256 (RFC 5288): the historic key exchange."""
 RSA_SUITES: Final = (RSA_AES_256, RSA_AES_128)
+
+LAYOUTS: Final = MappingProxyType({"10-byte": False, "22-byte": True})
+"""Registration responses by the size of their header, as files and options name it; True: `Dialect.wide_response`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +39,8 @@ class Dialect:
 
 
 STANDARD: Final = Dialect()
+
+
+def layout_name(wide_response: bool) -> str:
+    """The name of a layout in `LAYOUTS`."""
+    return next(name for name, wide in LAYOUTS.items() if wide == wide_response)

@@ -7,10 +7,12 @@ because only then is it known which record number stood behind what the library 
 from __future__ import annotations
 
 import ctypes
+import functools
 import hashlib
 import hmac
 import weakref
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -32,6 +34,8 @@ SUITES = (AES_256, AES_128)
 _HELD_RECORDS = 8
 """Records of epoch 1 kept because they overtook the ChangeCipherSpec; more are dropped, and the flight is repeated."""
 _LARGEST_PLAINTEXT = 16_384
+_plaintext = ctypes.create_string_buffer(_LARGEST_PLAINTEXT)
+"""Where the library writes what it reads; zeroised after each record."""
 
 
 class Kind(Enum):
@@ -118,12 +122,12 @@ class Session:
         self._has_data = False
         self._alert_sent = False
         self._verified = False
-        self._chain = Chain(credentials)
-        self._ssl, self._config = c.room(), c.room()
+        self._ssl = c.room()
         c.tls.mbedtls_ssl_init(self._ssl)
-        c.tls.mbedtls_ssl_config_init(self._config)
-        self._free = weakref.finalize(self, _free, self._ssl, self._config, self._chain)
-        self._configure(suite)
+        chain = credentials.chain()
+        configuration = self._configure(chain, suite)
+        self._free = weakref.finalize(self, _free, self._ssl, configuration, chain)
+        self._set_up(configuration)
 
     def close(self) -> None:
         """Free everything, keys zeroised, without a word to the peer. No further use; safe to call twice."""
@@ -172,17 +176,24 @@ class Session:
         """Send application data, as records of at most `MAX_RECORD` bytes; no data, no record."""
         for at in range(0, len(data), MAX_RECORD):
             piece = data[at : at + MAX_RECORD]
-            with c.time_from(self._time):
-                written = c.tls.mbedtls_ssl_write(self._ssl, piece, len(piece))
+            written = self._run(c.tls.mbedtls_ssl_write, piece, len(piece))
             if written != len(piece):
                 raise RuntimeError(f"mbedtls_ssl_write took {written} of {len(piece)} bytes")
 
     def say_goodbye(self) -> None:
         """Send a close_notify."""
-        with c.time_from(self._time):
-            c.tls.mbedtls_ssl_close_notify(self._ssl)
+        self._run(c.tls.mbedtls_ssl_close_notify)
 
     # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _run(self, function: Callable[..., int], *arguments: object) -> int:
+        """Let the library work on this session, for which it will call back."""
+        global _running
+        before, _running = _running, self
+        try:
+            return function(self._ssl, *arguments)
+        finally:
+            _running = before
 
     def _authenticates(self, record: records.Record) -> bool:
         """Whether a record of epoch 1 is authentic and new, as far as there are keys for it."""
@@ -191,12 +202,10 @@ class Session:
 
     def _feed_handshake(self, record: records.Record) -> Happening:
         wants_cookie = self._server is None and not self._verified
-        if record.kind == records.HANDSHAKE and wants_cookie != records.is_hello_verify_request(record):
+        if record.kind == records.HANDSHAKE and wants_cookie != (record.message == records.HELLO_VERIFY_REQUEST):
             return NOTHING  # DTL-3: a HelloVerifyRequest comes first, to a client, and only once
-        if records.has_weak_proof(record):
+        if records.is_refused(record, self.server_hello_done_seq):
             return self._fail()
-        if records.asks_for_no_certificate(record, self.server_hello_done_seq):
-            return self._fail()  # DTL-1: both sides authenticate
         self._pending = record.raw
         happening = self._handshake()
         self._pending = None
@@ -205,8 +214,7 @@ class Session:
         return happening
 
     def _handshake(self) -> Happening:
-        with c.time_from(self._time):
-            result = c.tls.mbedtls_ssl_handshake(self._ssl)
+        result = self._run(c.tls.mbedtls_ssl_handshake)
         if result == 0:
             self.established = True
             return Happening(Kind.ESTABLISHED)
@@ -222,18 +230,16 @@ class Session:
         self._timer = None
         self.gave_up = result == c.TIMEOUT
         if not self.gave_up and not self._alert_sent:
-            c.tls.mbedtls_ssl_send_alert_message(self._ssl, c.ALERT_FATAL, c.ALERT_HANDSHAKE_FAILURE)
+            self._run(c.tls.mbedtls_ssl_send_alert_message, c.ALERT_FATAL, c.ALERT_HANDSHAKE_FAILURE)
         return Happening(Kind.FAILED)
 
     def _read(self, record: records.Record) -> Happening:
         self._pending = record.raw
-        buffer = ctypes.create_string_buffer(_LARGEST_PLAINTEXT)
-        with c.time_from(self._time):
-            result = c.tls.mbedtls_ssl_read(self._ssl, buffer, _LARGEST_PLAINTEXT)
+        result = self._run(c.tls.mbedtls_ssl_read, _plaintext, _LARGEST_PLAINTEXT)
         self._pending = None
         in_order = record.seq == self._expected
-        data = buffer.raw[:result] if result > 0 else b""
-        ctypes.memset(buffer, 0, max(result, 0))
+        data = ctypes.string_at(_plaintext, max(result, 0))
+        ctypes.memset(_plaintext, 0, max(result, 0))
         if result == c.PEER_CLOSE_NOTIFY:
             return Happening(Kind.CLOSED, in_order=in_order)
         if result == c.FATAL_ALERT:
@@ -255,145 +261,164 @@ class Session:
         """The library's idea of the wall clock, which shows in hello randoms, is drawn from the generator too."""
         return int.from_bytes(self._drbg.draw(4), "big")
 
-    def _configure(self, suite: int) -> None:
-        conf, ssl, tls = self._config, self._ssl, c.tls
-        # The library keeps these arrays by address.
-        self._arrays = (
-            (ctypes.c_int * 2)(suite, 0),
-            (ctypes.c_int * 2)(c.ECP_DP_SECP256R1, 0),
-            (ctypes.c_int * 3)(c.MD_SHA256, c.MD_SHA384, 0),
-        )
-        suites, curves, hashes = self._arrays
-        me = weakref.ref(self)  # callbacks must not keep the session alive
+    def _configure(self, chain: Chain, suite: int) -> Configuration:
+        """The configuration for this session, made at the first such session and kept with the credential set."""
+        key = self._drbg, suite, self._server is not None, self._limits
+        if (made := chain.configurations.get(key)) is None:
+            made = chain.configurations[key] = Configuration(chain, *key)
+        return made
 
-        def send(_context: int | None, data: int, size: int) -> int:
-            return _of(me)._send(ctypes.string_at(data, size))
-
-        def receive(_context: int | None, target: int, size: int) -> int:
-            return _of(me)._receive(target, size)
-
-        def random(_context: int | None, target: int, size: int) -> int:
-            ctypes.memmove(target, _of(me)._drbg.draw(size), size)
-            return 0
-
-        def set_timer(_context: int | None, intermediate: int, final: int) -> None:
-            session = _of(me)
-            if final and session._timer and session._now < session._timer[1]:
-                return  # an answered repeat: the timer runs on (section 4, pinned under DTL-6)
-            session._timer = (session._now + intermediate, session._now + final) if final else None
-
-        def get_timer(_context: int | None) -> int:
-            session = _of(me)
-            if session._timer is None:
-                return -1
-            intermediate, final = session._timer
-            return 2 if session._now >= final else int(session._now >= intermediate)
-
-        def verify(_context: int | None, certificate: int, depth: int, flags: ctypes._Pointer[ctypes.c_uint32]) -> int:
-            flags[0] &= ~(c.BADCERT_EXPIRED | c.BADCERT_FUTURE)  # those are the wall clock's opinion
-            session = _of(me)
-            flags[0] |= session._peer.faults(certificate_der(certificate), leaf=depth == 0)
-            session.faults |= flags[0]
-            return 0
-
-        def export(
-            _context: int | None,
-            master: int,
-            _block: int,
-            _mac: int,
-            _key: int,
-            _iv: int,
-            random: int,
-            _r: int,
-            _p: int,
-        ) -> int:
-            _of(me).secrets.append((ctypes.string_at(random, 32), ctypes.string_at(master, 48)))
-            return 0
-
-        # Kept as long as the session: the library calls them by address.
-        self._callbacks = (
-            c.SendCallback(send),
-            c.RecvCallback(receive),
-            c.RandomCallback(random),
-            c.SetTimerCallback(set_timer),
-            c.GetTimerCallback(get_timer),
-            c.VerifyCallback(verify),
-            c.KeysCallback(export),
-        )
-        to_send, to_receive, to_random, to_set_timer, to_get_timer, to_verify, to_export = self._callbacks
-        tls.mbedtls_ssl_config_defaults(
-            conf, c.IS_SERVER if self._server else c.IS_CLIENT, c.TRANSPORT_DATAGRAM, c.PRESET_DEFAULT
-        )
-        tls.mbedtls_ssl_conf_min_version(conf, c.MAJOR_VERSION_3, c.MINOR_VERSION_3)
-        tls.mbedtls_ssl_conf_max_version(conf, c.MAJOR_VERSION_3, c.MINOR_VERSION_3)
-        tls.mbedtls_ssl_conf_ciphersuites(conf, suites)
-        tls.mbedtls_ssl_conf_curves(conf, curves)
-        tls.mbedtls_ssl_conf_sig_hashes(conf, hashes)
-        tls.mbedtls_ssl_conf_authmode(conf, c.VERIFY_REQUIRED)
-        tls.mbedtls_ssl_conf_verify(conf, to_verify, None)
-        tls.mbedtls_ssl_conf_rng(conf, to_random, None)
-        tls.mbedtls_ssl_conf_ca_chain(conf, self._chain.ca, None)
-        tls.mbedtls_ssl_conf_handshake_timeout(conf, *self._limits)
-        tls.mbedtls_ssl_conf_dtls_anti_replay(conf, bytes([c.ENABLED]))
-        tls.mbedtls_ssl_conf_renegotiation(conf, c.DISABLED)
-        tls.mbedtls_ssl_conf_session_tickets(conf, c.DISABLED)
-        tls.mbedtls_ssl_conf_encrypt_then_mac(conf, bytes([c.DISABLED]))
-        tls.mbedtls_ssl_conf_export_keys_ext_cb(conf, to_export, None)
-        results = [tls.mbedtls_ssl_conf_own_cert(conf, self._chain.certificate, self._chain.key)]
-        self._cookie_callbacks = self._use_cookies()
-        results.append(tls.mbedtls_ssl_setup(ssl, conf))
+    def _set_up(self, configuration: Configuration) -> None:
+        ssl, tls = self._ssl, c.tls
+        results = [tls.mbedtls_ssl_setup(ssl, configuration.config)]
         tls.mbedtls_ssl_set_mtu(ssl, MTU)
-        tls.mbedtls_ssl_set_bio(ssl, None, to_send, to_receive, None)
-        tls.mbedtls_ssl_set_timer_cb(ssl, None, to_set_timer, to_get_timer)
+        tls.mbedtls_ssl_set_bio(ssl, None, _send, _receive, None)
+        self._run(tls.mbedtls_ssl_set_timer_cb, None, _set_timer, _get_timer)
         if self._server:
             results.append(tls.mbedtls_ssl_set_client_transport_id(ssl, self._server[1], len(self._server[1])))
         if any(results):
             raise MemoryError(f"Mbed TLS cannot set up a session: {results}")
 
-    def _use_cookies(self) -> tuple[object, ...]:
-        if not self._server:
-            return ()
-        jar, client = self._server
-
-        def write(_context: int | None, at: ctypes._Pointer[ctypes.c_void_p], end: int, _id: int, _size: int) -> int:
-            cookie, start = jar.cookie(client), at[0]
-            if end - start < len(cookie):
-                return -1
-            ctypes.memmove(start, cookie, len(cookie))
-            at[0] = start + len(cookie)
-            return 0
-
-        def check(_context: int | None, cookie: int, size: int, _id: int, _id_size: int) -> int:
-            return 0 if jar.is_valid(client, ctypes.string_at(cookie, size)) else -1
-
-        callbacks = c.CookieWriteCallback(write), c.CookieCheckCallback(check)
-        c.tls.mbedtls_ssl_conf_dtls_cookies(self._config, *callbacks, None)
-        return callbacks
-
-    def _send(self, datagram: bytes) -> int:
+    def _send(self, datagram: bytes) -> None:
         for record in records.split(datagram):
-            self._alert_sent |= record.kind == records.ALERT
-            self._verified |= records.is_client_hello(record) and record.fragment[4:6] != b"\0\0"
-            self.keys_sent |= self._server is None and record.kind == records.CHANGE_CIPHER_SPEC
+            if record.kind == records.ALERT:
+                self._alert_sent = True
+            elif record.kind == records.CHANGE_CIPHER_SPEC:
+                self.keys_sent |= self._server is None
+            elif records.is_client_hello(record):
+                self._verified |= record.fragment[4:6] != b"\0\0"
         self.outgoing.append(datagram)
-        return len(datagram)
-
-    def _receive(self, target: int, size: int) -> int:
-        record, self._pending = self._pending, None
-        if record is None or len(record) > size:
-            return c.WANT_READ
-        ctypes.memmove(target, record, len(record))
-        return len(record)
 
 
-def _of(reference: weakref.ref[Session]) -> Session:
-    session = reference()
-    if session is None:
-        raise RuntimeError("the C library called back for a session that is gone")
-    return session
-
-
-def _free(ssl: object, config: object, chain: Chain) -> None:
+def _free(ssl: object, _configuration: Configuration, _chain: Chain) -> None:
     c.tls.mbedtls_ssl_free(ssl)
-    c.tls.mbedtls_ssl_config_free(config)
-    chain.free()
+
+
+class Configuration:
+    """What the sessions of one node in one role with one credential set have in common; they only read it."""
+
+    def __init__(self, chain: Chain, drbg: Drbg, suite: int, server: bool, limits: tuple[int, int]) -> None:
+        """Raises MemoryError if the library has none."""
+        self._drbg = drbg  # the library has it by address; the chain, too, which in its turn keeps this object
+        self.config = c.room()
+        conf, tls = self.config, c.tls
+        tls.mbedtls_ssl_config_init(conf)
+        weakref.finalize(self, tls.mbedtls_ssl_config_free, conf)
+        tls.mbedtls_ssl_config_defaults(
+            conf, c.IS_SERVER if server else c.IS_CLIENT, c.TRANSPORT_DATAGRAM, c.PRESET_DEFAULT
+        )
+        tls.mbedtls_ssl_conf_min_version(conf, c.MAJOR_VERSION_3, c.MINOR_VERSION_3)
+        tls.mbedtls_ssl_conf_max_version(conf, c.MAJOR_VERSION_3, c.MINOR_VERSION_3)
+        tls.mbedtls_ssl_conf_ciphersuites(conf, _only(suite))
+        tls.mbedtls_ssl_conf_curves(conf, _CURVES)
+        tls.mbedtls_ssl_conf_sig_hashes(conf, _HASHES)
+        tls.mbedtls_ssl_conf_authmode(conf, c.VERIFY_REQUIRED)
+        tls.mbedtls_ssl_conf_verify(conf, _verify, None)
+        tls.mbedtls_ssl_conf_rng(conf, c.draw_from_drbg, drbg.context)
+        tls.mbedtls_ssl_conf_ca_chain(conf, chain.ca, None)
+        tls.mbedtls_ssl_conf_handshake_timeout(conf, *limits)
+        tls.mbedtls_ssl_conf_dtls_anti_replay(conf, bytes([c.ENABLED]))
+        tls.mbedtls_ssl_conf_renegotiation(conf, c.DISABLED)
+        tls.mbedtls_ssl_conf_session_tickets(conf, c.DISABLED)
+        tls.mbedtls_ssl_conf_encrypt_then_mac(conf, bytes([c.DISABLED]))
+        tls.mbedtls_ssl_conf_export_keys_ext_cb(conf, _export, None)
+        if server:
+            tls.mbedtls_ssl_conf_dtls_cookies(conf, _write_cookie, _check_cookie, None)
+        if failed := tls.mbedtls_ssl_conf_own_cert(conf, chain.certificate, chain.key):
+            raise MemoryError(f"Mbed TLS cannot set up a session: {failed}")
+
+
+# --- what the library calls -------------------------------------------------------------------------------------------
+#
+# It has them by address, for as long as the process lives; whose turn it is says `_running`.
+
+_running: Session | None = None
+_CURVES = (ctypes.c_int * 2)(c.ECP_DP_SECP256R1, 0)
+_HASHES = (ctypes.c_int * 3)(c.MD_SHA256, c.MD_SHA384, 0)
+
+
+@functools.cache
+def _only(suite: int) -> ctypes.Array[ctypes.c_int]:
+    return (ctypes.c_int * 2)(suite, 0)
+
+
+def _session() -> Session:
+    if _running is None:
+        raise RuntimeError("the C library called back for a session, and none runs")
+    return _running
+
+
+def _on_send(_context: int | None, data: int, size: int) -> int:
+    _session()._send(ctypes.string_at(data, size))
+    return size
+
+
+def _on_receive(_context: int | None, target: int, size: int) -> int:
+    session = _session()
+    record, session._pending = session._pending, None
+    if record is None or len(record) > size:
+        return c.WANT_READ
+    ctypes.memmove(target, record, len(record))
+    return len(record)
+
+
+def _on_set_timer(_context: int | None, intermediate: int, final: int) -> None:
+    session = _session()
+    if final and session._timer and session._now < session._timer[1]:
+        return  # an answered repeat: the timer runs on (section 4, pinned under DTL-6)
+    session._timer = (session._now + intermediate, session._now + final) if final else None
+
+
+def _on_get_timer(_context: int | None) -> int:
+    session = _session()
+    if session._timer is None:
+        return -1
+    intermediate, final = session._timer
+    return 2 if session._now >= final else int(session._now >= intermediate)
+
+
+def _on_verify(_context: int | None, certificate: int, depth: int, flags: ctypes._Pointer[ctypes.c_uint32]) -> int:
+    flags[0] &= ~(c.BADCERT_EXPIRED | c.BADCERT_FUTURE)  # those are the wall clock's opinion
+    session = _session()
+    flags[0] |= session._peer.faults(certificate_der(certificate), leaf=depth == 0)
+    session.faults |= flags[0]
+    return 0
+
+
+def _on_export(
+    _context: int | None, master: int, _block: int, _mac: int, _key: int, _iv: int, random: int, _r: int, _p: int
+) -> int:
+    _session().secrets.append((ctypes.string_at(random, 32), ctypes.string_at(master, 48)))
+    return 0
+
+
+def _on_write_cookie(_context: int | None, at: ctypes._Pointer[ctypes.c_void_p], end: int, _id: int, _size: int) -> int:
+    server, start = _session()._server, at[0]
+    cookie = server[0].cookie(server[1]) if server else b""
+    if not cookie or end - start < len(cookie):
+        return -1
+    ctypes.memmove(start, cookie, len(cookie))
+    at[0] = start + len(cookie)
+    return 0
+
+
+def _on_check_cookie(_context: int | None, cookie: int, size: int, _id: int, _id_size: int) -> int:
+    server = _session()._server
+    return 0 if server and server[0].is_valid(server[1], ctypes.string_at(cookie, size)) else -1
+
+
+_send = c.SendCallback(_on_send)
+_receive = c.RecvCallback(_on_receive)
+_set_timer = c.SetTimerCallback(_on_set_timer)
+_get_timer = c.GetTimerCallback(_on_get_timer)
+_verify = c.VerifyCallback(_on_verify)
+_export = c.KeysCallback(_on_export)
+_write_cookie = c.CookieWriteCallback(_on_write_cookie)
+_check_cookie = c.CookieCheckCallback(_on_check_cookie)
+
+
+def _library_time() -> int:
+    return _running._time() if _running else c.wall_clock()
+
+
+c.time_source = _library_time

@@ -1,4 +1,4 @@
-"""The C interface of the Mbed TLS library that python-mbedtls brings along, for `dtls`, `credentials` and `authority`.
+"""The C interface of the Mbed TLS library that python-mbedtls brings along, for the few modules that use it (0006).
 
 python-mbedtls's own classes lose datagram boundaries, draw cookie keys from the operating system and reset a session
 when they raise; a reference whose bytes must be the same in every run cannot live with that. So its library is used
@@ -7,8 +7,9 @@ and each failure is an `ImportError` that says what to do: the version (the cons
 that the opaque structures take, and the one place where the library asks the wall clock.
 
 The wall clock: Mbed TLS 2.28 puts `time(NULL)` into the first four bytes of both hello randoms and there is no setting
-against it. Its import slot for `time` is therefore pointed at `_time`, which draws from the generator of the session
-that runs. Certificate dates, which the X.509 library judges by the wall clock, are left to the verify callbacks.
+against it. Its import slot for `time` is therefore pointed at `_time`, which asks `time_source`: `dtls` draws from the
+generator of the session that runs. Certificate dates, which the X.509 library judges by the wall clock, are left to the
+verify callbacks.
 """
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ from __future__ import annotations
 import ctypes
 import struct
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import mbedtls
@@ -100,9 +100,12 @@ class Certificate(ctypes.Structure):
     _fields_ = (("own_buffer", ctypes.c_int), ("raw", Buffer))
 
 
+_Room = ctypes.c_uint64 * (ROOM // 8)
+
+
 def room() -> ctypes.Array[ctypes.c_uint64]:
     """Zeroed, aligned memory for one opaque structure."""
-    return (ctypes.c_uint64 * (ROOM // 8))()
+    return _Room()
 
 
 def _load(stem: str) -> ctypes.CDLL:
@@ -130,6 +133,12 @@ _PROTOTYPES: dict[ctypes.CDLL, dict[str, tuple[object, ...]]] = {
         "mbedtls_pk_init": (None, _P),
         "mbedtls_pk_free": (None, _P),
         "mbedtls_pk_parse_key": (_I, _P, _P, _N, _P, _N),
+        "mbedtls_md_info_from_type": (_P, _I),
+        "mbedtls_hmac_drbg_init": (None, _P),
+        "mbedtls_hmac_drbg_free": (None, _P),
+        "mbedtls_hmac_drbg_seed_buf": (_I, _P, _P, ctypes.c_char_p, _N),
+        "mbedtls_hmac_drbg_update_ret": (_I, _P, ctypes.c_char_p, _N),
+        "mbedtls_hmac_drbg_random": (_I, _P, _P, _N),
     },
     x509: {
         "mbedtls_x509_crt_init": (None, _P),
@@ -179,6 +188,11 @@ for _library, _functions in _PROTOTYPES.items():
         _function.restype = _result
         _function.argtypes = _arguments
 
+SHA_256 = ctypes.c_void_p(crypto.mbedtls_md_info_from_type(MD_SHA256))
+"""The library's SHA-256, for its HMAC_DRBG."""
+draw_from_drbg = RandomCallback(("mbedtls_hmac_drbg_random", crypto))
+"""The library's own random callback, whose context is an HMAC_DRBG."""
+
 
 def prime(bits: int, draw: Callable[[int], bytes]) -> int:
     """A prime of so many bits, high enough that two of them make a modulus of twice as many; `draw` gives bytes."""
@@ -220,26 +234,14 @@ def _check_room() -> None:
             )
 
 
-def _wall_clock() -> int:
+def wall_clock() -> int:
     """For whoever else uses the library in this process: what it would have asked itself."""
     return int(time.time())
 
 
-_time_source: Callable[[], int] = _wall_clock
-
-
-@contextmanager
-def time_from(source: Callable[[], int]) -> Iterator[None]:
-    """Within this context the library's `time()` is `source` (an unsigned 32-bit number). Not for several threads."""
-    global _time_source
-    before, _time_source = _time_source, source
-    try:
-        yield
-    finally:
-        _time_source = before
-
-
-_time = _TimeCallback(lambda _where: _time_source())
+time_source: Callable[[], int] = wall_clock
+"""The library's `time()`: an unsigned 32-bit number. `dtls` sets it."""
+_time = _TimeCallback(lambda _where: time_source())
 
 
 def _replace_time() -> None:

@@ -9,17 +9,18 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 HEADER_SIZE = 13
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
 CLIENT_HELLO, HELLO_VERIFY_REQUEST, SERVER_HELLO_DONE, CERTIFICATE_VERIFY = 1, 3, 14, 15
 DTLS_1_0, DTLS_1_2 = 0xFEFF, 0xFEFD
 _HEADER = struct.Struct("!BHHHIH")
-_HANDSHAKE_HEADER_SIZE = 12
+_HANDSHAKE_HEADER = struct.Struct("!B3sHBHBH")
+_HANDSHAKE_HEADER_SIZE = _HANDSHAKE_HEADER.size
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One record as it came: content type, epoch, 48-bit sequence number, and all its bytes with the header."""
 
     kind: int
@@ -31,6 +32,12 @@ class Record:
     def fragment(self) -> bytes:
         """The bytes behind the header; ciphertext in epoch 1."""
         return self.raw[HEADER_SIZE:]
+
+    @property
+    def message(self) -> int:
+        """The type of the handshake message, whole or not, that a plaintext record begins with; -1 if there is none."""
+        plain = self.kind == HANDSHAKE and self.epoch == 0 and len(self.raw) > HEADER_SIZE
+        return self.raw[HEADER_SIZE] if plain else -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,37 +63,28 @@ def split(datagram: bytes) -> Iterator[Record]:
 
 def is_client_hello(record: Record) -> bool:
     """Whether a plaintext record begins with a ClientHello, whole or not. Sessions under way are never fed with one."""
-    return record.kind == HANDSHAKE and record.epoch == 0 and record.fragment[:1] == bytes([CLIENT_HELLO])
+    return record.message == CLIENT_HELLO
 
 
-def is_hello_verify_request(record: Record) -> bool:
-    """Whether a plaintext record begins with a HelloVerifyRequest."""
-    return record.kind == HANDSHAKE and record.epoch == 0 and record.fragment[:1] == bytes([HELLO_VERIFY_REQUEST])
+def is_refused(record: Record, done_seq: int) -> bool:
+    """Whether a plaintext record holds what the library would take and the profile does not.
 
-
-def asks_for_no_certificate(record: Record, done_seq: int) -> bool:
-    """Whether a plaintext record has a ServerHelloDone numbered below `done_seq`: no CertificateRequest was before."""
-    return any(kind == SERVER_HELLO_DONE and message_seq < done_seq for kind, message_seq, _, _ in _fragments(record))
-
-
-def has_weak_proof(record: Record) -> bool:
-    """Whether a plaintext record holds the beginning of a CertificateVerify with another hash than SHA-256 or SHA-384.
-
-    The library verifies any that it knows, SHA-1 among them (RFC 5246, section 7.4.8, wants one that was asked for).
+    That is a ServerHelloDone numbered below `done_seq`, for then no CertificateRequest was before it (DTL-1), or the
+    beginning of a CertificateVerify with another hash than SHA-256 or SHA-384: the library verifies any that it knows,
+    SHA-1 among them (RFC 5246, section 7.4.8, wants one that was asked for).
     """
-    return any(
-        kind == CERTIFICATE_VERIFY and offset == 0 and body[:1] not in (b"", b"\4", b"\5")
-        for kind, _, offset, body in _fragments(record)
-    )
-
-
-def _fragments(record: Record) -> Iterator[tuple[int, int, int, bytes]]:
-    """Type, message_seq, offset and bytes of each handshake fragment of a plaintext record."""
-    left = record.fragment if record.kind == HANDSHAKE and record.epoch == 0 else b""
-    while len(left) >= _HANDSHAKE_HEADER_SIZE:
-        end = _HANDSHAKE_HEADER_SIZE + int.from_bytes(left[9:12], "big")
-        yield left[0], int.from_bytes(left[4:6], "big"), int.from_bytes(left[6:9], "big"), left[12:end]
-        left = left[end:]
+    if record.kind != HANDSHAKE or record.epoch:
+        return False
+    raw, at = record.raw, HEADER_SIZE
+    while len(raw) - at >= _HANDSHAKE_HEADER_SIZE:
+        kind, _, message_seq, offset_high, offset, size_high, size = _HANDSHAKE_HEADER.unpack_from(raw, at)
+        body, at = at + _HANDSHAKE_HEADER_SIZE, at + _HANDSHAKE_HEADER_SIZE + (size_high << 16 | size)
+        if kind == SERVER_HELLO_DONE and message_seq < done_seq:
+            return True
+        first = raw[body : min(body + 1, at)]
+        if kind == CERTIFICATE_VERIFY and not offset_high and not offset and first not in (b"", b"\4", b"\5"):
+            return True
+    return False
 
 
 def client_hello(record: Record) -> ClientHello | None:

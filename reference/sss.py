@@ -6,6 +6,7 @@ the others are served (REG-7).
 
 from __future__ import annotations
 
+import functools
 import json
 import struct
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +19,7 @@ from reference import records
 from reference.authority import Authority, PrivateKey, key_der, load_key
 from reference.credentials import Peer, fault_names
 from reference.deployment import Deployment
-from reference.dialect import STANDARD, Dialect
+from reference.dialect import Dialect
 from reference.dtls import MTU, CookieJar, Happening, Kind, Session
 from reference.frame import Frame, FrameReader
 from reference.randomness import Drbg
@@ -99,11 +100,11 @@ class Sss:
         *,
         seed: bytes,
         replace: bool = True,
-        respond: Callable[[Response], bytes] = Response.encode,
+        respond: Callable[[Response], bytes] | None = None,
         epoch: datetime = EPOCH,
         lifetime: timedelta = RUNTIME_LIFETIME,
         state: bytes | None = None,
-        dialect: Dialect = STANDARD,
+        dialect: Dialect | None = None,
         deferred: bool = False,
         make_key: Callable[[], PrivateKey] | None = None,
         notify: Callable[[Notice], None] = lambda _: None,
@@ -112,18 +113,21 @@ class Sss:
 
         Every byte follows from `seed` and the inputs; `epoch` is the date at `now` = 0, by which certificates are
         judged and made (CRT-10); `replace` is REG-5. `respond` makes the bytes of a response: an SSS that says
-        something else than it decided is what tests of controllers need. `dialect` gives the timers.
-        Raises ValueError if `state` is not one.
+        something else than it decided is what tests of controllers need. `dialect` gives the layout and the timers; it
+        is the deployment's if there is none. Raises ValueError if `state` is not one.
 
         With `deferred`, what is granted waits in `decisions` until `settle`. `make_key` gives the devices' keys, of
         the deployment's kind, instead of the own generator; `notify` is told each step, from within `take`, `on_time`
         and the like.
         """
-        self._respond, self._deferred, self._notify, self._dialect = respond, deferred, notify, dialect
+        self._dialect = dialect or deployment.dialect
+        self._respond = respond or functools.partial(Response.encode, wide=self._dialect.wide_response)
+        self._deferred, self._notify = deferred, notify
         self._make_key = make_key or (lambda: deployment.new_key(self._drbg.draw(32)))
         self._decisions: list[Decision] = []
         self._undecided: set[int] = set()
         self._deployment, self._replace, self._epoch, self._lifetime = deployment, replace, epoch, lifetime
+        self._credentials = deployment.sss_credentials()
         self._drbg = Drbg(seed, b"sss")
         self._cookies = CookieJar(self._drbg)
         self._wires: dict[int, _Wire] = {}
@@ -260,6 +264,10 @@ class Sss:
         if valid and source == connection.peer and hello.random == connection.served_random:
             self._take_record(wire, record, now)  # flight 3 again
             return
+        if not valid:
+            cookie = self._cookies.cookie(client)
+            self._send(wire, source, [records.hello_verify_request(record, hello, cookie)])  # without any state
+            return
         cn = self._deployment.cn_pattern.format(id=source)
         # No certificate holds the empty key, so that an unknown or removed device is refused (CRT-8).
         peer = Peer(
@@ -268,9 +276,8 @@ class Sss:
             self._deployment.public_key(source) or b"",
             self._deployment.rsa,
         )
-        credentials = self._deployment.sss_credentials()
         candidate = Session(
-            credentials,
+            self._credentials,
             peer,
             self._drbg,
             suite=self._deployment.suite,
@@ -278,14 +285,13 @@ class Sss:
             timeouts=(self._dialect.first_timeout, self._dialect.last_timeout),
         )
         happening = candidate.receive(record, now)
-        if valid and happening.kind is Kind.NOTHING and candidate.outgoing:
+        if happening.kind is Kind.NOTHING and candidate.outgoing:
             self._end(wire)
             connection.session, connection.peer, connection.served_random = candidate, source, hello.random
             self._notify(Notice(wire, source, Step.OPENED))
             self._flush(wire)
             return
-        if valid or happening.kind is Kind.VERIFY:
-            self._send(wire, source, candidate.outgoing)
+        self._send(wire, source, candidate.outgoing)  # refused with an alert
         candidate.close()
 
     def _take_record(self, wire: int, record: Record, now: int) -> None:

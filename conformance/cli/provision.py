@@ -12,6 +12,7 @@ from conformance.cli.shared import EXIT_PASS, UsageError, common_options
 from conformance.files import write_private
 from model.alphabet import HIGHEST_ID, LOWEST_SED_ID
 from reference.deployment import Deployment, DeploymentError
+from reference.dialect import LAYOUTS, layout_name
 from reference.image import SEED_SIZE
 
 _SUITES = {"aes256": 0xC02C, "aes128": 0xC02B, "rsa-aes256": 0x009D, "rsa-aes128": 0x009C}
@@ -28,6 +29,8 @@ examples:
       make the image of SED 10 again with a new boot seed, as each power-up wants it (ADV-3)
   scewl provision deployment --image 10 -o 10.bin
   scewl provision deployment --show
+  scewl provision historic --ids 10-25 --suite rsa-aes256 --cn-pattern '{id}_PROVISION' --registration 22-byte
+      a deployment for devices of the system of 2021; `scewl sss` serves them as this says
 
 The image is loaded at 0x0003f000 beside the ELF:
   qemu-system-arm -M lm3s6965evb -kernel controller.elf -device loader,file=10.bin,addr=0x3f000"""
@@ -58,6 +61,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="PATTERN",
         help="with --ids: the certificates' common names (default: {id}; 2021: {id}_PROVISION)",
     )
+    parser.add_argument(
+        "--registration",
+        choices=LAYOUTS,
+        help="with --ids: the header of the SSS's responses (default: 10-byte; the last build of 2021: 22-byte)",
+    )
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="with one --image: where it goes")
     parser.add_argument(
         "--fresh-seed", action="store_true", help="with --image: a new boot seed instead of the stored one"
@@ -67,8 +75,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Run the command. Raises UsageError."""
-    if args.ids is None and (args.suite or args.cn_pattern):
-        raise UsageError("--suite and --cn-pattern go with --ids: they are settled when a deployment is made")
+    if args.ids is None and (args.suite, args.cn_pattern, args.registration) != (None, None, None):
+        raise UsageError(
+            "--suite, --cn-pattern and --registration go with --ids: they are settled when a deployment is made"
+        )
     if not args.image and (args.output or args.fresh_seed):
         raise UsageError("-o and --fresh-seed go with --image")
     try:
@@ -104,7 +114,12 @@ def parse_ids(text: str) -> list[int]:
 
 def _create(args: argparse.Namespace) -> Deployment:
     ids = parse_ids(args.ids)
-    deployment = Deployment.create(ids, suite=_SUITES[args.suite or "aes256"], cn_pattern=args.cn_pattern or "{id}")
+    deployment = Deployment.create(
+        ids,
+        suite=_SUITES[args.suite or "aes256"],
+        cn_pattern="{id}" if args.cn_pattern is None else args.cn_pattern,
+        wide_response=LAYOUTS[args.registration or layout_name(False)],
+    )
     deployment.save(args.folder)
     return deployment
 
@@ -132,6 +147,7 @@ def _describe(deployment: Deployment, folder: Path) -> dict[str, Any]:
         "folder": str(folder),
         "suite": {number: name for name, number in _SUITES.items()}[deployment.suite],
         "cn_pattern": deployment.cn_pattern,
+        "registration": layout_name(deployment.wide_response),
         "seds": sorted(deployment.seds),
         "removed": sorted(deployment.removed),
     }
@@ -142,6 +158,7 @@ def _print(shown: dict[str, Any], images: list[Path]) -> None:
     print(f"deployment  {shown['folder']}")
     print(f"suite       {shown['suite']}")
     print(f"names       {shown['cn_pattern']}")
+    print(f"responses   {shown['registration']}")
     print(f"SEDs        {seds}")
     if shown["removed"]:
         print(f"removed     {removed}")

@@ -16,7 +16,7 @@ from conformance.targets.streams.links import BadAddress, parse_address
 from model.alphabet import HIGHEST_ID, LOWEST_SED_ID
 from model.profile import HARDENED, Profile, Setting
 from model.verdict import Verdict
-from reference.dialect import ECDHE_AES_128, ECDHE_AES_256, RSA_AES_128, RSA_AES_256, Dialect
+from reference.dialect import ECDHE_AES_128, ECDHE_AES_256, LAYOUTS, RSA_AES_128, RSA_AES_256, Dialect
 
 SUITES: Final = MappingProxyType(
     {
@@ -43,7 +43,6 @@ RULES: Final = (
 )
 """The hardening rules of a controller, each with a flag of `model.profile`; REG-1, REG-3, REG-5 and REG-7 are the
 SSS's, which the suite plays."""
-LAYOUTS: Final = {"10-byte": False, "22-byte": True}
 LINKS: Final = ("cpu", "sss", "radio")
 
 # A type, or the values that there are.

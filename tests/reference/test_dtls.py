@@ -16,7 +16,7 @@ from reference.authority import new_key
 from reference.credentials import Credentials, CredentialsError, Peer
 from reference.dtls import CookieJar, Kind, Session
 from reference.randomness import Drbg
-from reference.records import split
+from reference.records import client_hello, hello_verify_request, split
 
 
 def pair() -> tuple[Session, Session]:
@@ -71,6 +71,72 @@ def test_closed_sessions_are_freed_and_abandoned_ones_are_collected() -> None:
     del server
     gc.collect()
     assert alive() is None
+
+
+def test_sessions_share_their_set_and_a_wiped_one_ends_with_the_last_of_them() -> None:
+    """CRT-4, REG-6: the library's copy of the key is zeroised as soon as nobody needs it."""
+    own, peer = DEPLOYMENT.credentials(3), Peer("4")
+    first, second = (Session(own, peer, Drbg(name)) for name in (b"first", b"second"))
+    key = own.chain().key
+    own.wipe()
+    first.close()
+    second.start(0)
+    assert second.outgoing and any(key), "the second session has it still"
+    second.close()
+    assert not any(key)
+    with pytest.raises(CredentialsError):
+        Session(own, peer, Drbg(b"third"))
+
+
+def test_a_set_that_nobody_has_is_zeroised_without_being_asked() -> None:
+    own = DEPLOYMENT.credentials(3)
+    session = Session(own, Peer("4"), Drbg(b"first"))
+    key = own.chain().key
+    del own
+    assert any(key)
+    del session
+    gc.collect()
+    assert not any(key)
+
+
+def test_two_nodes_with_one_set_draw_from_their_own_generators() -> None:
+    own = DEPLOYMENT.credentials(3)
+    hellos = []
+    for seed in (b"one", b"other", b"one"):
+        session = Session(own, Peer("4"), Drbg(seed))
+        session.start(0)
+        hellos += session.outgoing
+    assert hellos[0] == hellos[2] != hellos[1]
+
+
+def test_a_session_within_a_callback_of_another_leaves_it_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library calls back for the session that runs, also if that one runs another in between."""
+    outer, inner = (Session(DEPLOYMENT.credentials(i), Peer("4"), Drbg(b"nested")) for i in (3, 5))
+    send = Session._send
+
+    def nested(session: Session, datagram: bytes) -> None:
+        if session is outer:
+            inner.start(500)
+        send(session, datagram)
+
+    monkeypatch.setattr(Session, "_send", nested)
+    outer.start(0)
+    assert (outer.deadline, inner.deadline) == (7_000, 7_500)
+    assert (len(outer.outgoing), len(inner.outgoing)) == (1, 1)
+
+
+def test_hello_verify_requests_without_state_are_the_librarys_but_for_the_version() -> None:
+    """Which is DTLS 1.0's, as RFC 6347, section 4.2.1, has it."""
+    jar = CookieJar(Drbg(b"cookies"))
+    client = Session(DEPLOYMENT.credentials(3), Peer("4"), Drbg(b"client"))
+    client.start(0)
+    (record,) = split(client.outgoing[0])
+    server = Session(DEPLOYMENT.credentials(4), Peer("3"), Drbg(b"server"), server=(jar, b"3"))
+    assert server.receive(record, 0).kind is Kind.VERIFY
+    hello = client_hello(record)
+    assert hello is not None
+    (theirs,) = server.outgoing
+    assert hello_verify_request(record, hello, jar.cookie(b"3")) == theirs[:25] + b"\xfe\xff" + theirs[27:]
 
 
 def test_credentials_that_do_not_parse() -> None:

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from reference import mbedtls_c as c
-from reference.credentials import Credentials, Peer
-from reference.dtls import Session
+from reference.credentials import Chain, Credentials, Peer
+from reference.dtls import Configuration, Session
 
 RSA_AES_256_CBC_SHA256 = 0x003D
 BEGIN, END = dt.datetime(2021, 1, 1), dt.datetime(2051, 1, 1)
@@ -48,10 +48,11 @@ class RsaSession(Session):
     extended_master_secret = False
     encrypt_then_mac = False
 
-    def _configure(self, suite: int) -> None:
-        super()._configure(suite)
-        c.tls.mbedtls_ssl_conf_extended_master_secret(self._config, bytes([self.extended_master_secret]))
-        c.tls.mbedtls_ssl_conf_encrypt_then_mac(self._config, bytes([self.encrypt_then_mac]))
+    def _configure(self, chain: Chain, suite: int) -> Configuration:
+        made = super()._configure(chain, suite)
+        c.tls.mbedtls_ssl_conf_extended_master_secret(made.config, bytes([self.extended_master_secret]))
+        c.tls.mbedtls_ssl_conf_encrypt_then_mac(made.config, bytes([self.encrypt_then_mac]))
+        return made
 
 
 @dataclass(frozen=True)
