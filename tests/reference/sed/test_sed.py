@@ -133,3 +133,20 @@ def test_a_listener_who_raises_is_told(folder: Path) -> None:
 
     with wire(folder / "radio"), pytest.raises(SedError, match="internal error: KeyError: 'link'"):
         Sed(folder / "deployment", 10, radio=f"unix:{folder}/radio", tell=tell).wait()
+
+
+def test_whatever_the_radio_says_the_next_frame_is_heard(folder: Path) -> None:
+    junk = bytes(b for b in range(256) if b != ord("S")) * 100
+    with wire(folder / "radio") as radio, Sed(folder / "deployment", 10, radio=f"unix:{folder}/radio") as sed:
+        for noise in (junk, Frame(10, 11, bytes(60_000)).encode(), Frame(11, 10, junk[:900]).encode(), b"SSS"):
+            radio[0].sendall(noise + Frame(10, 2, b"and yet").encode())
+            assert sed.wait(timeout=60) == Message(2, b"and yet")
+        dropped = sed.status()["dropped"]
+        assert dropped["oversize"] == 1 and dropped["skipped"] == len(junk) + 3
+
+
+def test_a_radio_that_does_not_read_loses_frames_and_holds_nobody_up(folder: Path) -> None:
+    with wire(folder / "radio"), Sed(folder / "deployment", 10, radio=f"unix:{folder}/radio") as sed:
+        for _ in range(60):
+            sed.send(2, bytes(16_384), timeout=60)
+        assert 0 < sed.status()["dropped"]["frames_lost"] < 60
