@@ -22,27 +22,43 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+class Wire:
+    """Somebody who listens at a path, accepts, and says nothing by himself."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.listener = listener
+        self.accepted: list[socket.socket] = []
+        self._came = threading.Condition()
+        self.thread = threading.Thread(target=self._accept)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                with self._came:
+                    self.accepted.append(client)
+                    self._came.notify_all()
+
+    def first(self) -> socket.socket:
+        """The first connection, when it is there."""
+        with self._came:
+            assert self._came.wait_for(lambda: self.accepted, timeout=60)
+        return self.accepted[0]
+
+
 @contextlib.contextmanager
-def wire(path: Path) -> Iterator[list[socket.socket]]:
-    """Somebody who listens at a path, accepts, and says nothing: the connections."""
-    accepted: list[socket.socket] = []
+def wire(path: Path) -> Iterator[Wire]:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-
-        def accept() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    accepted.append(listener.accept()[0])
-
-        thread = threading.Thread(target=accept)
-        thread.start()
+        made = Wire(listener)
+        made.thread.start()
         try:
-            yield accepted
+            yield made
         finally:
             listener.shutdown(socket.SHUT_RDWR)
-            thread.join()
-            for one in accepted:
+            made.thread.join()
+            for one in made.accepted:
                 one.close()
 
 
@@ -76,8 +92,8 @@ def test_silence_is_a_timeout_and_a_link_that_goes_is_gone(folder: Path) -> None
                 sed.send(11, b"waits until the request is over", timeout=0.05)
             with pytest.raises(TimedOut, match="no message from anybody"):
                 sed.wait(timeout=0.05)
-            sss[0].close()
-            radio[0].close()
+            sss.first().close()
+            radio.first().close()
             with pytest.raises(ValueError, match="not to 10, from 10"):
                 sed.send(10, b"")
         sed.close()
@@ -98,9 +114,9 @@ def test_a_link_that_goes_in_the_middle(folder: Path) -> None:
         )
 
         def go() -> None:
-            assert sss[0].recv(1_000)
+            assert sss.first().recv(1_000)
             (folder / "sss").unlink()
-            sss[0].close()
+            sss.first().close()
 
         thread = threading.Thread(target=go)
         thread.start()
@@ -113,7 +129,7 @@ def test_a_link_that_goes_in_the_middle(folder: Path) -> None:
 def test_messages_wait_in_their_order(folder: Path) -> None:
     """The FAA speaks in the clear: no other SED is needed."""
     with wire(folder / "radio") as radio, Sed(folder / "deployment", 10, radio=f"unix:{folder}/radio") as sed:
-        radio[0].sendall(b"".join(Frame(10, 2, text).encode() for text in (b"one", b"two", b"\xff\x1b")))
+        radio.first().sendall(b"".join(Frame(10, 2, text).encode() for text in (b"one", b"two", b"\xff\x1b")))
         assert sed.wait() == Message(2, b"one")
         with pytest.raises(TimedOut, match=r"no message from 11 within 0\.01 s"):
             sed.wait(source=11, timeout=0.01)
@@ -139,7 +155,7 @@ def test_whatever_the_radio_says_the_next_frame_is_heard(folder: Path) -> None:
     junk = bytes(b for b in range(256) if b != ord("S")) * 100
     with wire(folder / "radio") as radio, Sed(folder / "deployment", 10, radio=f"unix:{folder}/radio") as sed:
         for noise in (junk, Frame(10, 11, bytes(60_000)).encode(), Frame(11, 10, junk[:900]).encode(), b"SSS"):
-            radio[0].sendall(noise + Frame(10, 2, b"and yet").encode())
+            radio.first().sendall(noise + Frame(10, 2, b"and yet").encode())
             assert sed.wait(timeout=60) == Message(2, b"and yet")
         dropped = sed.status()["dropped"]
         assert dropped["oversize"] == 1 and dropped["skipped"] == len(junk) + 3
