@@ -39,11 +39,11 @@ class Wire:
                     self.accepted.append(client)
                     self._came.notify_all()
 
-    def first(self) -> socket.socket:
-        """The first connection, when it is there."""
+    def first(self, number: int = 1) -> socket.socket:
+        """The first connection, or a later one, when it is there."""
         with self._came:
-            assert self._came.wait_for(lambda: self.accepted, timeout=60)
-        return self.accepted[0]
+            assert self._came.wait_for(lambda: len(self.accepted) >= number, timeout=60)
+        return self.accepted[number - 1]
 
 
 @contextlib.contextmanager
@@ -159,6 +159,14 @@ def test_whatever_the_radio_says_the_next_frame_is_heard(folder: Path) -> None:
             assert sed.wait(timeout=60) == Message(2, b"and yet")
         dropped = sed.status()["dropped"]
         assert dropped["oversize"] == 1 and dropped["skipped"] == len(junk) + 3
+
+
+def test_what_one_connection_left_half_the_next_does_not_continue(folder: Path) -> None:
+    with wire(folder / "radio") as radio, Sed(folder / "deployment", 10, radio=f"unix:{folder}/radio") as sed:
+        radio.first().sendall(Frame(10, 2, bytes(500)).encode()[:200])
+        radio.first().close()
+        radio.first(2).sendall(Frame(10, 2, b"anew").encode())
+        assert sed.wait(timeout=60) == Message(2, b"anew")
 
 
 def test_a_radio_that_does_not_read_loses_frames_and_holds_nobody_up(folder: Path) -> None:
