@@ -90,6 +90,7 @@ def test_silence_is_a_timeout_and_a_link_that_goes_is_gone(folder: Path) -> None
             assert sed.status()["state"] == "TALKING_TO_SSS" and not sed.registered
             with pytest.raises(TimedOut):
                 sed.send(11, b"waits until the request is over", timeout=0.05)
+            assert sed._device.controller.unread == 0, "one thing after the other: the controller has not got it"
             with pytest.raises(TimedOut, match="no message from anybody"):
                 sed.wait(timeout=0.05)
             sss.first().close()
