@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -89,23 +90,29 @@ def test_the_commands_of_the_page(tmp_path: Path) -> None:
 def test_the_man_in_the_middle_of_the_page(tmp_path: Path) -> None:
     Deployment.create([10, 11], seed=b"tests/sed-and-radio").save(tmp_path / "deployment")
     scewl = str(Path(sys.executable).with_name("scewl"))
-    radio = background([scewl, "radio", "--listen", "unix:radio.sock", "--control", "unix:control.sock"], tmp_path)
-    middle = None
+    sed = [scewl, "sed", "--deployment", "deployment", "--radio", "unix:radio.sock", "--id"]
+    pipe = {"cwd": tmp_path, "stdout": subprocess.PIPE, "text": True}
+    started = [background([scewl, "radio", "--listen", "unix:radio.sock", "--control", "unix:control.sock"], tmp_path)]
     try:
+        eleven = subprocess.Popen([*sed, "11", "--json", "-c", "stay"], **pipe)  # type: ignore[call-overload]
+        started.append(eleven)
+        assert json.loads(eleven.stdout.readline())["up"]
         code = block("python", "Middle(")
-        middle = subprocess.Popen(
-            [sys.executable, "-u", "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, text=True, bufsize=1
-        )
+        middle = subprocess.Popen([sys.executable, "-c", code], **pipe)  # type: ignore[call-overload]
+        started.append(middle)
         with Middle(f"unix:{tmp_path}/control.sock") as other:
-            while not other.status()["man_in_the_middle"]:
+            while not (status := other.status())["man_in_the_middle"] or len(status["antennas"]) < 1:
                 assert middle.poll() is None
-        ten = [scewl, "sed", "--deployment", "deployment", "--id", "10", "--radio", "unix:radio.sock"]
-        subprocess.run([*ten, "-c", "send 2 in the clear"], cwd=tmp_path, check=True, capture_output=True)
-        assert middle.stdout is not None and middle.stdout.readline() == "10 > 2 FAA, 12 B\n"
+        words = ["-c", "send 11 hello", "-c", "wait 60 from 2"]
+        ten = subprocess.run([*sed, "10", *words], cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT_S)
+        assert ten.stdout == "sent to 11, 5 B\nmessage from 2, 11 B: from nobody\n", ten.stderr
+        broken = json.loads(eleven.stdout.readline())
+        assert (broken["event"], broken["peer"], broken["how"]) == ("session", 10, "broken")
+        said, _ = middle.communicate(timeout=LIMIT_S)
+        assert said.startswith("10 > 11 ClientHello\n11 > 10 HelloVerifyRequest\n") and middle.returncode == 0
     finally:
-        for process in (middle, radio):
-            if process:
-                end(process)
+        for process in started:
+            end(process)
 
 
 def test_the_schedule_of_the_page() -> None:

@@ -85,7 +85,8 @@ class Hub:
         # The date of the start, and a clock that never goes back from there.
         self._date_us = time.time_ns() // 1_000
         self._antennas: dict[int, Antenna] = {}
-        self._accepted = 0
+        self.accepted = 0
+        """Connections so far."""
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -102,9 +103,9 @@ class Hub:
         with contextlib.suppress(OSError):
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         writer.transport.set_write_buffer_limits(high=0)
-        self._accepted += 1
+        self.accepted += 1
         now = self._loop.time()
-        antenna = Antenna(self._accepted, reader, writer, Bucket(2 * self._rate, self._rate, now), since=now)
+        antenna = Antenna(self.accepted, reader, writer, Bucket(2 * self._rate, self._rate, now), since=now)
         self._antennas[antenna.number] = antenna
         self._journal.say("connected", antenna=antenna.number)
         antenna.tasks = [asyncio.create_task(work) for work in (self._listen(antenna), self._talk(antenna))]

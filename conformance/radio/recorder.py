@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from conformance.capture import CapturedFrame, read_capture
+from conformance.capture import CapturedFrame, KeyLogText, read_capture
 from conformance.capture.write import frame_block, head_blocks, secrets_blocks
 from conformance.wire.secrets import KeyLog
 
@@ -66,9 +66,13 @@ class Recorder:
         draft.replace(self.path)
 
     def _write_anew(self, draft: Path) -> None:
+        """All secrets, then all frames. The file itself has them: nothing was kept in memory, however long it ran."""
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             os.fchmod(file.fileno(), 0o600)
-            file.write(head_blocks() + b"".join(secrets_blocks(tail.secrets) for tail in self._tails))
+            file.write(head_blocks())
+            for entry in read_capture(self.path):
+                if isinstance(entry, KeyLogText):
+                    file.write(secrets_blocks(_secrets(entry.text.splitlines())))
             for entry in read_capture(self.path):
                 if isinstance(entry, CapturedFrame):
                     file.write(frame_block(entry))
@@ -94,7 +98,6 @@ class _Tail:
     """A key log that grows, or is not there yet."""
 
     def __init__(self, path: Path) -> None:
-        self.secrets: list[tuple[bytes, bytes]] = []
         self._path, self._at, self._rest = path, 0, b""
 
     def read(self) -> list[tuple[bytes, bytes]]:
@@ -110,14 +113,17 @@ class _Tail:
         self._at += len(data)
         *lines, self._rest = (self._rest + data).split(b"\n")
         self._rest = self._rest[-_LONGEST_LINE:]
-        new = []
-        for line in lines:
-            log = KeyLog()
-            words = line.decode("ascii", "replace")
-            if log.add_line(words):
-                random = bytes.fromhex(words.split()[1])
-                master = log.master(random)
-                if master is not None:
-                    new.append((random, master))
-        self.secrets += new
-        return new
+        return _secrets(line.decode("ascii", "replace") for line in lines)
+
+
+def _secrets(lines: Iterable[str]) -> list[tuple[bytes, bytes]]:
+    """Client randoms and master secrets in a key log's lines; other lines are none."""
+    found = []
+    for line in lines:
+        log = KeyLog()
+        if log.add_line(line):
+            random = bytes.fromhex(line.split()[1])
+            master = log.master(random)
+            if master is not None:
+                found.append((random, master))
+    return found

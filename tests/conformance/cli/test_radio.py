@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from conformance.capture import CapturedFrame, read_capture
+from conformance.capture import CapturedFrame, KeyLogText, read_capture
 
 Scewl = Callable[..., Any]
 PROGRAM = [sys.executable, "-c", "import sys; from conformance.cli import main; sys.exit(main())", "radio"]
@@ -24,6 +24,7 @@ def test_from_start_to_end(tmp_path: Path, scewl: Scewl, number: int, code: int)
     (tmp_path / "faults.toml").write_text('faults = [{ do = "lose", flight = 2, by = 11, to = 10 }]')
     places = ["--listen", f"unix:{tmp_path}/radio", "--listen", "tcp:127.0.0.1:0", "--control", f"unix:{tmp_path}/c"]
     files = ["--faults", str(tmp_path / "faults.toml"), "--capture", str(tmp_path / "air.pcapng")]
+    files += ["--keylog", str(tmp_path / "keys")]
     process = subprocess.Popen([*PROGRAM, *places, *files], stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None
@@ -41,12 +42,14 @@ def test_from_start_to_end(tmp_path: Path, scewl: Scewl, number: int, code: int)
             assert "fault         lose flight=2 nth=1 by=11 to=10 times=1: struck 0" in status.out
             shown = json.loads(scewl("radio", "--json", "status", "--control", f"unix:{tmp_path}/c").out)
             assert shown["counts"] == {"heard": 1, "sent": 1} and shown["capture"]["frames"] == 2
+        (tmp_path / "keys").write_text(f"CLIENT_RANDOM {'ab' * 32} {'cd' * 48}\n")
         process.send_signal(number)
         assert process.wait(60) == code
     finally:
         process.kill()
         process.communicate()
-    assert sum(isinstance(entry, CapturedFrame) for entry in read_capture(tmp_path / "air.pcapng")) == 2
+    kinds = [type(entry) for entry in read_capture(tmp_path / "air.pcapng")]
+    assert kinds == [KeyLogText, CapturedFrame, CapturedFrame], "a late secret stands in front all the same"
     assert not (tmp_path / "radio").exists() and not (tmp_path / "c").exists()
     gone = scewl("radio", "status", "--control", f"unix:{tmp_path}/c")
     assert gone.code == 3 and "no radio answers there" in gone.err

