@@ -133,6 +133,7 @@ def test_commands_are_the_steps_of_a_script(bench: Callable[..., Bench]) -> None
         (10, "message, 12 B"),
     }
     assert re.search(r"^ +10  python +IDLE registered +IDLE registered +no timer$", at.control.command("show")[0])
+    assert at.control.command("show")[2].split() == ["1", "SSS", "registered:", "10,", "11", "no", "timer"]
     at.control.command("inject 10 radio 5343ffff")
     at.control.command("silence 11")
     assert "python (silent)" in at.control.command("show")[1]
