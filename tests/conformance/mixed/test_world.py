@@ -113,6 +113,17 @@ def test_the_same_file_gives_the_same_bytes_and_another_seed_others() -> None:
     assert [e["t"] for e in third] and third != first
 
 
+def test_who_watches_changes_nothing() -> None:
+    """The same frames at the same times, also where CPU frames wait and two firmwares call each other at once."""
+    script = (*REGISTERED, *["2s send by=10 to=11 size=9"] * 3, "2s send by=11 to=10 size=900", "2s duplicate flight=5")
+    seen = []
+    for watch in (True, False):
+        ended, events = run(lab(*script, devices="10f 11f", watch=watch, link={"radio": {"latency": "3ms"}}))
+        assert ended.facts["delivered"] == 4
+        seen.append([(e["t"], e["from"], e["to"], e["bytes"], e["fate"]) for e in of(events, "sent")])
+    assert seen[0] == seen[1]
+
+
 def test_faults_silence_and_power_cycles() -> None:
     ended, events = run(
         lab(
