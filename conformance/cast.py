@@ -197,6 +197,11 @@ class SssNode:
         """The runtime CA certificate, DER, which restarts do not change (REG-1)."""
         return self._sss.runtime_ca
 
+    @property
+    def registered(self) -> frozenset[int]:
+        """The devices that count as registered."""
+        return self._sss.registered
+
     def restart(self, boots: int) -> None:
         """It starts again with what it keeps; sessions and half frames are gone."""
         self._sss = self._connected(self._start(boots, self._sss.state()))

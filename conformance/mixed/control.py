@@ -171,19 +171,25 @@ class Control:
     # --- to show
 
     def states(self) -> list[str]:
-        """One line for each device."""
-        rows = [self.row(number) for number in self.world.devices]
+        """One line for each device, the SSS last."""
+        rows = [self.row(number) for number in self.parties()]
         return [
             f"{who:>6}  {kind:8}  {real:32}  {model:48}  {timer}".rstrip() for who, kind, real, model, timer in rows
         ]
 
+    def parties(self) -> list[int]:
+        """The ids of all devices, and the SSS's, if there is one."""
+        return [*self.world.devices, *([SSS_ID] if self.world.sss is not None else [])]
+
     def row(self, number: int) -> tuple[str, str, str, str, str]:
-        """A device's id, kind, own state, state in the model, and next timer."""
-        device = self.world.devices[number]
+        """A device's id, kind, own state, state in the model, and next timer. Of the SSS: who is registered."""
         silent = " (silent)" if number in self.world.silent else ""
-        timer = "no timer" if device.deadline is None else f"timer at {seconds(device.deadline)} s"
+        if number == SSS_ID and self.world.sss is not None:
+            registered = ", ".join(map(str, sorted(self.world.sss.registered))) or "nobody"
+            return "1", "SSS" + silent, f"registered: {registered}", "", _timer(self.world.sss.deadline())
+        device = self.world.devices[number]
         model = device.model_state() or "not watched"
-        return str(number), device.kind + silent, device.real_state() or "not known", model, timer
+        return str(number), device.kind + silent, device.real_state() or "not known", model, _timer(device.deadline)
 
     def flying(self) -> list[str]:
         """One line for each frame on its way, in the order of arrival."""
@@ -194,6 +200,10 @@ class Control:
             fate = "" if d.fate == "delivered" else f" ({d.fate})"
             lines.append(f"#{d.order}  at {seconds(d.due)} s  {ends}  {facts['link']}  {facts['what']}{fate}")
         return lines
+
+
+def _timer(deadline: int | None) -> str:
+    return "no timer" if deadline is None else f"timer at {seconds(deadline)} s"
 
 
 def _name(device: int) -> str:

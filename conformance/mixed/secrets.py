@@ -6,7 +6,7 @@ tried on that Finished, which opens under the right one only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from conformance.wire.frames import Frame
@@ -27,8 +27,8 @@ class Handshakes:
     def __init__(self) -> None:
         self._hellos: dict[tuple[int, int], bytes] = {}
         self._answers: dict[tuple[int, int], tuple[bytes, int]] = {}
-        self._places: dict[int, int] = {}
-        """Where each device's last secret lay: mostly, the next one lies there, too."""
+        self._places: dict[int, None] = {}
+        """Where secrets lay: mostly, the next one lies there, too, also in another device with the same firmware."""
 
     def see(self, frame: Frame) -> Record | None:
         """Take a frame that went out; its record if that is the Finished of a client."""
@@ -58,17 +58,17 @@ class Handshakes:
         if suite is None:
             return None
         held = memory()
-        for place in _places(held, self._places.get(frame.source, 0)):
+        for place in _places(held, self._places):
             master = held[place : place + MASTER_SIZE]
             if len(set(master)) < _DISTINCT:
                 continue
             keys = SessionKeys.derive(suite, master, client_random, server_random)
             if keys.open(finished, from_client=True) is not None:
-                self._places[frame.source] = place
+                self._places[place] = None
                 return client_random, master
         return None
 
 
-def _places(memory: bytes, first: int) -> Iterator[int]:
-    yield first
+def _places(memory: bytes, known: Iterable[int]) -> Iterator[int]:
+    yield from tuple(known)
     yield from range(0, len(memory) - MASTER_SIZE + 1, _ALIGNED)

@@ -77,7 +77,7 @@ class View(App[None]):
         """Begin."""
         for name in _COLUMNS:
             self._table.add_column(name, key=name)
-        for number in self.control.world.devices:
+        for number in self.control.parties():
             self._table.add_row(*[Text()] * len(_COLUMNS), key=str(number))
         self.query_one(Input).focus()
         self.refresh_lab()
@@ -126,8 +126,10 @@ class View(App[None]):
             f"{seconds(control.shown_now())} s  {how}  {counts.delivered} of {counts.given} messages delivered  "
             f"{len(world.links.faults)} faults ordered"
         )
-        for number, device in world.devices.items():
-            seen = device.steps * 2 + (number in world.silent)
+        for number in control.parties():
+            device = world.devices.get(number)
+            # A firmware is asked for its own state only when that can have changed. The SSS takes no steps of its own.
+            seen = (device.steps if device else world.counts.steps) * 2 + (number in world.silent)
             if self._shown.get(number, (-1,))[0] == seen:
                 continue
             row = control.row(number)

@@ -117,7 +117,8 @@ def test_a_frame_that_is_doubled_comes_twice(bench: Callable[..., Bench]) -> Non
     at.control.command("double #1")
     at.control.command("step 2")
     at.let()
-    assert [f["what"] for _, kind, f in at.events if kind == "sent"] == ["ClientHello", *["HelloVerifyRequest"] * 2]
+    sent = [(now, facts["what"]) for now, kind, facts in at.events if kind == "sent"]
+    assert sent == [(1_000, "ClientHello"), *[(1_100, "HelloVerifyRequest")] * 2]
 
 
 def test_commands_are_the_steps_of_a_script(bench: Callable[..., Bench]) -> None:
@@ -133,6 +134,7 @@ def test_commands_are_the_steps_of_a_script(bench: Callable[..., Bench]) -> None
         (10, "message, 12 B"),
     }
     assert re.search(r"^ +10  python +IDLE registered +IDLE registered +no timer$", at.control.command("show")[0])
+    assert at.control.command("show")[2].split() == ["1", "SSS", "registered:", "10,", "11", "no", "timer"]
     at.control.command("inject 10 radio 5343ffff")
     at.control.command("silence 11")
     assert "python (silent)" in at.control.command("show")[1]

@@ -67,6 +67,7 @@ def rows(shown: View) -> list[list[str]]:
 def test_what_is_shown_while_a_lab_is_stepped() -> None:
     async def acts(shown: View, pilot: Pilot[None]) -> None:
         assert rows(shown)[0] == ["10", "python", "IDLE unregistered", "IDLE unregistered", "no timer"]
+        assert rows(shown)[2] == ["1", "SSS", "registered: nobody", "", "no timer"]
         assert text(shown, "#clock").startswith("0.000 s  pace 1  0 of 0 messages delivered")
         assert text(shown, "#flying") == "nothing is on its way"
         await pilot.press("f5")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,13 @@ from conformance.mixed.secrets import Handshakes
 from conformance.mixed.world import World
 from conformance.onlooker.judge import judge_capture
 from conformance.onlooker.verdict import Standing
-from conformance.targets.base import HarnessError
+from conformance.targets.base import HarnessError, Reaction
 from conformance.targets.elf import Elf
 from conformance.targets.qemu import QemuTarget
 from conformance.targets.reference import ReferenceTarget
 from conformance.wire.frames import Frame
 from conformance.wire.secrets import KeyLog
+from model.alphabet import Link
 from model.verdict import Verdict
 from reference.deployment import Deployment
 from reference.dialect import Dialect
@@ -111,6 +113,17 @@ def test_the_same_file_gives_the_same_bytes_and_another_seed_others() -> None:
     assert [e["t"] for e in third] and third != first
 
 
+def test_who_watches_changes_nothing() -> None:
+    """The same frames at the same times, also where CPU frames wait and two firmwares call each other at once."""
+    script = (*REGISTERED, *["2s send by=10 to=11 size=9"] * 3, "2s send by=11 to=10 size=900", "2s duplicate flight=5")
+    seen = []
+    for watch in (True, False):
+        ended, events = run(lab(*script, devices="10f 11f", watch=watch, link={"radio": {"latency": "3ms"}}))
+        assert ended.facts["delivered"] == 4
+        seen.append([(e["t"], e["from"], e["to"], e["bytes"], e["fate"]) for e in of(events, "sent")])
+    assert seen[0] == seen[1]
+
+
 def test_faults_silence_and_power_cycles() -> None:
     ended, events = run(
         lab(
@@ -139,6 +152,70 @@ def test_faults_silence_and_power_cycles() -> None:
     assert of(events, "lost", to=11) and of(events, "power-cycle", device=10) and of(events, "sss-restarts")
     assert [e["t"] for e in of(events, "cpu-gets", device=10, **{"from": 11})] == [602_000], "mended"
     assert ended.facts["delivered"] == 2, "what was sent while 11 was silent is lost"
+
+
+@pytest.mark.parametrize("devices", ["10f 11p", "10p 11p"])
+def test_a_power_cycle_forgets_all_and_brings_other_randomness(devices: str) -> None:
+    hellos: list[bytes] = []
+
+    def look(world: World) -> None:
+        def listener(_now: int, kind: str, facts: Event) -> None:
+            if kind == "sent" and facts["what"] == "ClientHello" and facts["link"] == "radio":
+                hellos.append(world.links.flying[-1].data[35:67])  # its random
+
+        world.listeners.append(listener)
+
+    slow = {"link": {"radio": {"latency": "100ms"}}}
+    # The same message so long after power-up, twice, and nothing else: with the same boot seed, the same hello would
+    # come (ADV-3).
+    script = (
+        "0s silence who=11",
+        "3s restore who=11",
+        "1s send by=10 to=11 text=hi",
+        "1250ms boot by=10",
+        "2250ms send by=10 to=11 text=hi",
+    )
+    again = ("200s register by=10", "201s boot by=10")
+    ended, events = run(lab(*script, *again, devices=devices, **slow), look)
+    assert ended.verdict is Verdict.PASS and ended.facts["delivered"] == 1 and ended.facts["given"] == 2
+    states = [(e["t"], e["model"]) for e in of(events, "state", device=10)]
+    assert (1250, "IDLE unregistered") in states and states[-1] == (201_000, "IDLE unregistered")
+    assert len(hellos) == 3 and hellos[0] != hellos[1] == hellos[2], "the third is the second, sent again"
+
+
+def test_what_a_cpu_says_at_once_waits_for_its_turn() -> None:
+    ended, events = run(lab(*["0s send by=10 to=11 size=5"] * 4, link={"radio": {"latency": "10ms"}}))
+    assert ended.verdict is Verdict.PASS, ended.reason
+    assert [e["t"] for e in of(events, "cpu-gets", device=11)] == [70, 130, 190, 250]
+
+
+def test_who_is_silent_is_not_heard_either() -> None:
+    ended, events = run(lab("0s silence who=10", "0s send by=10 to=11 size=5", "8s restore who=10"))
+    assert [e["fate"] for e in of(events, "sent", **{"from": 10}, what="ClientHello")] == ["lost", "lost", "delivered"]
+    assert [e["t"] for e in of(events, "cpu-gets", device=11)] == [21_000], "the third flight 1 came"
+    assert ended.facts["delivered"] == 1
+
+
+def test_an_sss_that_starts_again_has_forgotten_the_session_and_not_the_devices() -> None:
+    slow = {"link": {"sss": {"latency": "100ms"}}}
+    script = ("0s register by=10", "650ms restart", "600s expect at=10 what=answer op=-1", "600s register by=10")
+    ended, events = run(lab(*script, "700s expect at=10 what=answer", **slow))
+    assert ended.verdict is Verdict.PASS, ended.reason
+    assert of(events, "cpu-gets", device=10)[0]["t"] > 60_000, "nobody answers a request of a session that is gone"
+
+
+def test_a_message_that_comes_twice_fails_a_lab_without_a_model_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = ReferenceTarget.send
+
+    def twice(self: ReferenceTarget, link: Link, data: bytes) -> Reaction:
+        reaction = honest(self, link, data)
+        again = tuple(chunk for chunk in reaction.chunks if chunk[0] is Link.CPU)
+        return replace(reaction, chunks=reaction.chunks + again)
+
+    monkeypatch.setattr(ReferenceTarget, "send", twice)
+    ended, _ = run(lab("0s send by=10 to=11 size=5", watch=False))
+    assert ended.verdict is Verdict.FAIL and ended.broken is not None and ended.broken.iut == 11
+    assert "a message of 5 B from 10 that nobody sent, or that it gave before" in ended.reason
 
 
 def test_everybody_hears_everything_if_the_file_says_so() -> None:
