@@ -286,6 +286,9 @@ class Sss:
             return
         if valid or happening.kind is Kind.VERIFY:
             self._send(wire, source, candidate.outgoing)
+        else:  # the library would refuse it; but nobody is refused before he has shown a cookie (SES-6)
+            cookie = self._cookies.cookie(client)
+            self._send(wire, source, [records.hello_verify_request(record, hello, cookie)])
         candidate.close()
 
     def _take_record(self, wire: int, record: Record, now: int) -> None:
