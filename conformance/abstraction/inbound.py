@@ -13,8 +13,9 @@ from conformance.abstraction.conduct import (
 from conformance.abstraction.memory import Hello, Memory
 from conformance.abstraction.proof import public_key
 from conformance.abstraction.registration import judge_response
-from conformance.abstraction.session import Session
+from conformance.abstraction.session import KEPT_AHEAD, Session
 from conformance.wire.handshake import (
+    MAX_AHEAD,
     Assembler,
     Certificate,
     ClientHello,
@@ -113,6 +114,8 @@ def _fragment(memory: Memory, source: int, fragment: Fragment) -> list[Event]:
         return [Event("forged", (source,))]  # DTL-3: a server says nothing else before it has seen its cookie
     if fragment.type is HandshakeType.HELLO_VERIFY_REQUEST and (session.offer_seq > 0 or not session.client):
         return [Event("verify-request", (source,))]  # of no hello that waits for one: it takes no message's place
+    if session.inbound.is_too_early(fragment) and fragment.message_seq <= session.inbound.next_seq + MAX_AHEAD:
+        return []
     match session.inbound.standing(fragment):
         case Standing.REPEAT if fragment.type in LAST_OF_FLIGHT:
             return [Event("repeat", (source, LAST_OF_FLIGHT[fragment.type], PLAINTEXT))]
@@ -140,7 +143,7 @@ def _fed(memory: Memory, session: Session, fragment: Fragment) -> list[Event]:
     messages = session.inbound.feed(fragment)
     if messages and messages[0].type is HandshakeType.HELLO_VERIFY_REQUEST:
         # A flight begins with what comes after its cue: what came too early was of another handshake.
-        session.inbound = Assembler(first=messages[0].message_seq + 1)
+        session.inbound = Assembler(messages[0].message_seq + 1, KEPT_AHEAD)
         session.change_cipher_spec = False
         del messages[1:]
     return [e for m in messages for e in _message(memory, session, m)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from conformance.abstraction.conduct import flight, offered_signatures
 from conformance.abstraction.memory import Memory
-from conformance.abstraction.session import Session
+from conformance.abstraction.session import KEPT_AHEAD, Session
 from conformance.wire.handshake import (
     Assembler,
     Certificate,
@@ -140,7 +140,7 @@ class Outbound:
             return None
         if session is None or not known:
             session = self.memory.sessions[to] = Session(
-                to, True, hello.random, Assembler(), rsa=self.memory.identity.rsa
+                to, True, hello.random, Assembler(ahead=KEPT_AHEAD), rsa=self.memory.identity.rsa
             )
         if (hello, message.message_seq) != (session.offer, session.offer_seq):
             session.offer, session.offer_seq = hello, message.message_seq
@@ -161,7 +161,7 @@ class Outbound:
             to,
             False,
             opening.client_random,
-            Assembler(first=opening.message.message_seq + 1),
+            Assembler(opening.message.message_seq + 1, KEPT_AHEAD),
             server_random=hello.random,
             rsa=self.memory.identity.rsa,
             suite=hello.suite,

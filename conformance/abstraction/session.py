@@ -16,6 +16,10 @@ from model.alphabet import SSS_ID, Ca
 WINDOW: Final = 64
 """Records in a receiver's replay window (RFC 6347, section 4.1.2.6)."""
 
+KEPT_AHEAD: Final = 3
+"""Handshake messages beyond the next one that a controller keeps. RFC 6347, section 4.2.2, leaves the number open; it
+is that of Mbed TLS (four with the next one), on which firmware and reference are built."""
+
 
 @dataclass
 class Identity:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -20,6 +21,7 @@ from reference.service import program
 from reference.service.limits import Limits
 from reference.service.listen import Address, ListenError
 from reference.service.store import StoreError
+from reference.sss import Sss
 
 _DEFAULT = Limits()
 _EPILOG = """Each connection is the wire of one device: SCEWL frames, the first of which says by its source id which
@@ -31,6 +33,8 @@ examples:
   scewl sss --deployment deployment --listen unix:/tmp/sss.sock
       serve the devices 10 to 25 on a Unix socket
   scewl sss --deployment deployment --listen tcp:127.0.0.1:9000 --listen tcp:[::1]:9000 --log sss.jsonl
+  scewl sss --deployment deployment --listen unix:/tmp/sss.sock --watch alarms
+      with the model beside it; `scewl replay alarms/watched-1-1.jsonl` shows what was wrong
   scewl sss status --deployment deployment --json     counters and latencies of the running service
   scewl sss list --deployment deployment              who is registered, since when, with which certificate
   scewl sss revoke 10 --deployment deployment         refuse device 10 from now on
@@ -72,6 +76,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="SECONDS",
         help="close a connection on which no device proved anything for so long (default: 0, never)",
     )
+    parser.add_argument(
+        "--watch",
+        type=Path,
+        metavar="DIR",
+        help="judge each step by the model; what no rule allows is logged, and told with its ladder and trace in DIR "
+        "(docs/watching.md). Its connection is not served any more",
+    )
+    parser.add_argument("--go-on", action="store_true", help="with --watch: serve it all the same")
     parser.set_defaults(run=run_service)
     actions = parser.add_subparsers(title="questions", metavar="QUESTION")
     for name, run, says in (
@@ -109,7 +121,7 @@ def run_service(args: argparse.Namespace) -> int:
         addresses = [Address.parse(text) for text in args.listen]
         limits = replace(_DEFAULT, connections=args.connections, idle=args.idle)
         with _log(args.log) as log:
-            ended = program.serve(_deployment(args), addresses, limits, log)
+            ended = program.serve(_deployment(args), addresses, limits, log, _watched(args))
     return EXIT_INTERRUPTED if ended == signal.SIGINT else EXIT_PASS
 
 
@@ -169,6 +181,23 @@ def _line(row: dict[str, Any]) -> str:
     since, until, serial = (row.get(name) or "" for name in ("since", "valid_until", "serial"))
     fingerprint = row.get("fingerprint", "")
     return f"{row['device']:>6}  {row['state']:12}  {since:25}  {until:25}  {serial:>6}  {fingerprint}"
+
+
+def _watched(args: argparse.Namespace) -> Callable[[Callable[..., None]], Callable[..., Sss]] | None:
+    """What makes a server with the model beside it. Raises UsageError."""
+    if args.watch is None:
+        if args.go_on:
+            raise UsageError("--go-on says what becomes of an alarm: it goes with --watch DIR")
+        return None
+    if args.watch.exists() and not args.watch.is_dir():
+        raise UsageError(f"--watch {args.watch}: it is no folder")
+    from conformance.watching import WatchedSss  # late: most services run without
+    from conformance.watching.alarms import AlarmFolder
+
+    def watched(say: Callable[..., None]) -> Callable[..., Sss]:
+        return functools.partial(WatchedSss, alarm=AlarmFolder(args.watch, say), go_on=args.go_on)
+
+    return watched
 
 
 def _deployment(args: argparse.Namespace) -> Path:

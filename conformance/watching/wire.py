@@ -139,7 +139,7 @@ class WireJudge:
     _now: int = 0
     _device: int = 0
     _lost: bool = False
-    _owed: Said | None = None
+    _owed: tuple[Said, tuple[Rule, ...]] | None = None
     _date: datetime = datetime.min
     _asked: int = 0
     _last_key: bytes = b""
@@ -340,19 +340,19 @@ class WireJudge:
     def _deferred(self, way: _Way, known: Device) -> _Way:
         """The answer waits until the decision is kept, and with it what it changes."""
         answers = [s for s in way.said if s[0] == "response"]
-        self._owed = answers[-1] if answers else None
+        self._owed = (answers[-1], way.rules) if answers else None
         state = way.state._replace(registered=int(known.registered))
         return replace(way, state=state, said=tuple(s for s in way.said if s[0] != "response"))
 
     def _settled(self, ways: list[_Way], settled: Settled) -> list[_Way]:
         if self._owed is None:
             return ways  # the session has gone, and nobody is answered (REG-5)
-        owed, self._owed = self._owed, None
+        (owed, rules), self._owed = self._owed, None
         said = owed if settled.kept else ("response", (REFUSED, 1))
         registered = settled.device.registered
         if settled.kept:
             registered = owed[1][0] == REGISTER and not settled.device.removed
-        return [_Way(w.state._replace(registered=int(registered)), (said,), w.rules) for w in ways]
+        return [_Way(w.state._replace(registered=int(registered)), (said,), rules) for w in ways]
 
     def _ended(self, ways: list[_Way], ended: Ended | None) -> list[_Way]:
         if ended is None:

@@ -169,8 +169,9 @@ class Assembler:
     contradictory fragments the first counts, and the others change nothing.
     """
 
-    def __init__(self, first: int = 0) -> None:
-        self._first = first
+    def __init__(self, first: int = 0, ahead: int = MAX_AHEAD) -> None:
+        """`ahead`: how many messages beyond the next one are kept."""
+        self._first, self._ahead = first, ahead
         self._gathering: dict[int, _Gathering] = {}
         self.messages: list[Message] = []
         """The messages that came out so far."""
@@ -179,6 +180,10 @@ class Assembler:
     def next_seq(self) -> int:
         """The `message_seq` of the next message to come out."""
         return self._first + len(self.messages)
+
+    def is_too_early(self, fragment: Fragment) -> bool:
+        """Whether it is too far ahead to be kept."""
+        return fragment.message_seq > self.next_seq + self._ahead
 
     def standing(self, fragment: Fragment) -> Standing:
         """What `feed` would make of it, without feeding it."""
@@ -190,7 +195,7 @@ class Assembler:
                 fragment.offset : fragment.offset + len(fragment.body)
             ] == fragment.body
             return Standing.REPEAT if same else Standing.FOREIGN
-        if fragment.message_seq > self.next_seq + MAX_AHEAD:
+        if self.is_too_early(fragment):
             return Standing.FOREIGN
         if (held := self._gathering.get(fragment.message_seq)) is not None:
             return held.standing(fragment)

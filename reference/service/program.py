@@ -10,7 +10,7 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -22,6 +22,7 @@ from reference.service.limits import Limits
 from reference.service.listen import CONTROL, Address, ListenError, listen, name_of, only_one
 from reference.service.server import Service
 from reference.service.store import FILE, Store
+from reference.sss import Sss
 
 _OTHER_FILES = 64
 """Descriptors that the process needs beside those of its connections."""
@@ -32,9 +33,16 @@ def wall_clock() -> datetime:
     return datetime.now(UTC)
 
 
-def serve(folder: Path, addresses: Iterable[Address], limits: Limits, log: TextIO) -> int:
+def serve(
+    folder: Path,
+    addresses: Iterable[Address],
+    limits: Limits,
+    log: TextIO,
+    watched: Callable[[Callable[..., None]], Callable[..., Sss]] | None = None,
+) -> int:
     """Serve the deployment in this folder until SIGTERM or SIGINT; return that signal's number.
 
+    `watched`, given what writes a line of the log, gives what makes the server in place of `Sss` itself.
     Raises DeploymentError, StoreError or ListenError for what keeps it from starting.
     """
     deployment = Deployment.load(folder)
@@ -52,13 +60,20 @@ def serve(folder: Path, addresses: Iterable[Address], limits: Limits, log: TextI
         commands = listen(Address(path=str(folder / CONTROL)))
         closing.callback(_remove, str(folder / CONTROL))
         closing.callback(commands.close)
-        return asyncio.run(_serve(deployment, store, journal, limits, listeners, commands))
+        make_sss = watched(journal.say) if watched else Sss
+        return asyncio.run(_serve(deployment, store, journal, limits, listeners, commands, make_sss))
 
 
 async def _serve(
-    deployment: Deployment, store: Store, journal: Journal, limits: Limits, listeners: list[Any], commands: Any
+    deployment: Deployment,
+    store: Store,
+    journal: Journal,
+    limits: Limits,
+    listeners: list[Any],
+    commands: Any,
+    make_sss: Callable[..., Sss],
 ) -> int:
-    service = Service(deployment, store, journal, limits, wall_clock)
+    service = Service(deployment, store, journal, limits, wall_clock, make_sss)
     received: list[int] = []
 
     def stop(number: int) -> None:

@@ -68,8 +68,10 @@ class Service:
         journal: Journal,
         limits: Limits,
         date: Callable[[], datetime],
+        make_sss: Callable[..., Sss] = Sss,
     ) -> None:
-        """`date` is the wall clock, by which certificates are judged and made. Raises StoreError."""
+        """`date` is the wall clock, by which certificates are judged and made; `make_sss` makes the server, which may
+        be one that is watched. Raises StoreError."""
         self.figures = Figures()
         self.deployment = deployment
         self._store, self._journal, self._limits, self._date = store, journal, limits, date
@@ -91,7 +93,7 @@ class Service:
         self.keys = KeyPool(limits.keys, deployment.new_key)
         known = store.authority()
         registered = {row.device for row in store.registrations()}
-        self._sss = Sss(
+        self._sss = make_sss(
             deployment,
             seed=secrets.token_bytes(48),
             epoch=date(),
