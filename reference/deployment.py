@@ -111,6 +111,14 @@ class Deployment:
         """What it has settled, for every node of it."""
         return Dialect(self.suite, self.cn_pattern, self.wide_response)
 
+    def settings(self) -> dict[str, str]:
+        """The same in words, as `deployment.json` and the service's status have it."""
+        return {
+            "suite": f"0x{self.suite:04X}",
+            "cn_pattern": self.cn_pattern,
+            "registration": layout_name(self.wide_response),
+        }
+
     @property
     def rsa(self) -> bool:
         """Whether its keys are RSA keys: those of the historic key exchange."""
@@ -177,9 +185,7 @@ class Deployment:
         """Write `deployment.json` anew, as after `remove`."""
         index = {
             "version": VERSION,
-            "suite": f"0x{self.suite:04X}",
-            "cn_pattern": self.cn_pattern,
-            "registration": layout_name(self.wide_response),
+            **self.settings(),
             "seds": sorted(self.seds),
             "removed": sorted(self.removed),
         }

@@ -32,6 +32,7 @@ examples:
   scewl provision deployment --ids 10-25
   scewl sss --deployment deployment --listen unix:/tmp/sss.sock
       serve the devices 10 to 25 on a Unix socket
+      with the cipher suite, the names and the response layout that the deployment was made with
   scewl sss --deployment deployment --listen tcp:127.0.0.1:9000 --listen tcp:[::1]:9000 --log sss.jsonl
   scewl sss --deployment deployment --listen unix:/tmp/sss.sock --watch alarms
       with the model beside it; `scewl replay alarms/watched-1-1.jsonl` shows what was wrong
@@ -142,6 +143,8 @@ def run_status(args: argparse.Namespace) -> int:
             f"connections   {shown['connections']} of at most {shown['connections_limit']}, "
             f"{shown['proved_connections']} of them proved"
         )
+    settings = shown["settings"]
+    print(f"settings      {settings['suite']}, {settings['cn_pattern']}, {settings['registration']} responses")
     print(f"devices       {shown['provisioned']}, registered {shown['registered']}, removed {shown['removed']}")
     for name, value in shown.get("counters", {}).items():
         print(f"  {name:24}{value:>10}")

@@ -15,6 +15,7 @@ from conformance.targets.reference import ReferenceTarget
 from conformance.targets.streams.target import StreamsTarget
 from model.alphabet import Link
 from reference.deployment import Deployment, DeploymentError
+from reference.dialect import Dialect, layout_name
 
 
 def make_target(iut: Iut) -> Target:
@@ -36,12 +37,15 @@ def given_deployment(iut: Iut) -> Deployment | None:
         raise HarnessError(f"{iut.path}: [provisioning] `deployment`: {error}") from error
     if iut.own_id not in deployment.seds:
         raise HarnessError(f"{iut.path}: [provisioning] `id`: {iut.deployment} has no SED {iut.own_id}")
-    if (deployment.suite, deployment.cn_pattern) != (iut.dialect.suite, iut.dialect.cn_pattern):
-        raise HarnessError(
-            f"{iut.path}: {iut.deployment} was made with the suite {deployment.suite:#06x} and the names "
-            f"{deployment.cn_pattern!r}; [protocol] says {iut.dialect.suite:#06x} and {iut.dialect.cn_pattern!r}"
-        )
+    made, said = deployment.dialect, iut.dialect
+    if (made.suite, made.cn_pattern, made.wide_response) != (said.suite, said.cn_pattern, said.wide_response):
+        raise HarnessError(f"{iut.path}: {iut.deployment} was made with {_words(made)}; [protocol] says {_words(said)}")
     return deployment
+
+
+def _words(dialect: Dialect) -> str:
+    layout = layout_name(dialect.wide_response)
+    return f"the suite {dialect.suite:#06x}, the names {dialect.cn_pattern!r} and {layout} responses"
 
 
 def firmware(iut: Iut) -> Path | None:

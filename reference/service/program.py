@@ -89,9 +89,9 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
     names = [name_of(listener) for listener in listeners]
-    extra = {"running": True, "pid": os.getpid(), "listening": names}
+    extra = {"running": True, "pid": os.getpid(), "listening": names, "settings": deployment.settings()}
     server = await asyncio.start_unix_server(functools.partial(control.answer, service, extra), sock=commands)
-    journal.say("started", listening=names, pid=os.getpid(), devices=len(deployment.seds))
+    journal.say("started", listening=names, pid=os.getpid(), devices=len(deployment.seds), **deployment.settings())
     await service.run(listeners)
     server.close()
     journal.say("stopped", signal=signal.Signals(received[0]).name)
@@ -115,7 +115,7 @@ def status(folder: Path) -> dict[str, Any]:
     deployment = Deployment.load(folder)
     if (running := control.ask(folder, {"do": "status"})) is not None:
         return running
-    shown = {"running": False, "provisioned": len(deployment.seds)}
+    shown = {"running": False, "settings": deployment.settings(), "provisioned": len(deployment.seds)}
     registered, removed = _read(folder, deployment)
     return shown | {"registered": len(registered), "removed": len(removed)}
 

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from reference import authority, mbedtls_c
+from reference.authority import remembered_rsa_key
 from reference.credentials import Credentials, CredentialsError, check
 from reference.deployment import Deployment, DeploymentError
+from reference.dialect import RSA_AES_256, Dialect
 from reference.dtls import AES_128
 
 
@@ -116,6 +119,53 @@ def test_broken_suite_is_named(tmp_path: Path) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"suite": "0xC02F"}))
     with pytest.raises(DeploymentError, match="0xc02f"):
         Deployment.load(tmp_path / "d")
+
+
+@pytest.mark.parametrize("layout", ["12-byte", True, ["22-byte"], None])
+def test_broken_layout_is_named(tmp_path: Path, layout: object) -> None:
+    Deployment.create([3], seed=b"s").save(tmp_path / "d")
+    path = tmp_path / "d" / "deployment.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"registration": layout}))
+    with pytest.raises(DeploymentError, match=r"deployment\.json is not a deployment's index"):
+        Deployment.load(tmp_path / "d")
+
+
+def test_a_deployment_from_before_the_setting_has_the_protocols_layout(tmp_path: Path) -> None:
+    Deployment.create([3], seed=b"s", wide_response=True).save(tmp_path / "d")
+    assert Deployment.load(tmp_path / "d").dialect == Dialect(wide_response=True)
+    path = tmp_path / "d" / "deployment.json"
+    index = json.loads(path.read_text())
+    assert index.pop("registration") == "22-byte"
+    path.write_text(json.dumps(index))
+    assert Deployment.load(tmp_path / "d").dialect == Dialect()
+
+
+def test_a_suite_that_the_keys_are_not_for_is_named(tmp_path: Path) -> None:
+    Deployment.create([3], seed=b"s").save(tmp_path / "d")
+    path = tmp_path / "d" / "deployment.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"suite": "0x009D"}))
+    with pytest.raises(DeploymentError, match=r"ca\.der is unusable \(certificate: its key is not RSA\)"):
+        Deployment.load(tmp_path / "d")
+
+
+def test_rsa_keys_of_no_seed_are_not_remembered() -> None:
+    remembered_rsa_key.cache_clear()
+    assert Deployment.create([], suite=RSA_AES_256).rsa
+    assert remembered_rsa_key.cache_info().currsize == 0
+    Deployment.create([], seed=b"s", suite=RSA_AES_256)
+    assert remembered_rsa_key.cache_info().currsize == 1
+
+
+def test_a_prime_that_the_exponent_does_not_fit_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of some 65,537: its key would have no private exponent."""
+    good, bad, found = 65_537 * 2**1_007 + 3, 65_537 * 2**1_007 + 1, []
+
+    def primes(bits: int, draw: object) -> int:
+        found.append(bits)
+        return bad if len(found) == 1 else good
+
+    monkeypatch.setattr(mbedtls_c, "prime", primes)
+    assert authority._prime(b"secret") == good and found == [1_024, 1_024]
 
 
 def test_unknown_sed() -> None:

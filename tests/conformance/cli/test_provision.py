@@ -32,12 +32,13 @@ def test_images_are_made_for_their_owner_alone(folder: Path) -> None:
 
 @pytest.mark.parametrize(("suite", "number"), [("aes128", 0xC02B), ("rsa-aes256", 0x009D)])
 def test_suite_and_names(scewl, tmp_path: Path, suite: str, number: int) -> None:
-    options = ("--suite", suite, "--cn-pattern", "{id}_PROVISION", "--json")
+    options = ("--suite", suite, "--cn-pattern", "{id}_PROVISION", "--registration", "22-byte", "--json")
     ended = scewl("provision", tmp_path / "d", "--ids", "10", *options)
     assert json.loads(ended.out) == {
         "folder": str(tmp_path / "d"),
         "suite": suite,
         "cn_pattern": "{id}_PROVISION",
+        "registration": "22-byte",
         "seds": [10],
         "removed": [],
         "images": [str(tmp_path / "d" / "images" / "10.bin")],
@@ -65,6 +66,7 @@ def test_show_tells_no_secret_and_writes_nothing(scewl, folder: Path) -> None:
         f"deployment  {folder}",
         "suite       aes256",
         "names       {id}",
+        "responses   10-byte",
         "SEDs        10, 11",
     ]
     assert not (folder / "images" / "10.bin").exists()
@@ -84,6 +86,9 @@ def test_keys_are_not_overwritten(scewl, folder: Path) -> None:
         (["--image", "10", "--image", "11", "-o", "x.bin"], "-o names one file"),
         (["--show", "--fresh-seed"], "go with --image"),
         (["--show", "--suite", "aes128"], "go with --ids"),
+        (["--show", "--cn-pattern", ""], "go with --ids"),
+        (["--image", "10", "--registration", "22-byte"], "go with --ids"),
+        (["--ids", "10", "--registration", "12-byte"], "invalid choice: '12-byte' (choose from '10-byte', '22-byte')"),
         (["--show", "--ids", "10"], "not allowed with"),
         ([], "required"),
     ],
@@ -98,9 +103,23 @@ def test_what_is_no_deployment_is_named(scewl, tmp_path: Path) -> None:
     assert ended.code == 2 and str(tmp_path / "deployment.json") in ended.err
 
 
-def test_a_bad_pattern_makes_nothing(scewl, tmp_path: Path) -> None:
-    ended = scewl("provision", tmp_path / "d", "--ids", "10", "--cn-pattern", "sed")
-    assert ended.code == 2 and "{id}" in ended.err and not (tmp_path / "d").exists()
+@pytest.mark.parametrize(
+    ("pattern", "says"),
+    [
+        ("sed", "must hold {id}"),
+        ("", "must hold {id}"),
+        ("{id}" + "x" * 60, "at most 64 printable"),
+        ("{id}\n", "at most 64 printable"),
+        ("{id}\udcff", "at most 64 printable"),
+    ],
+)
+def test_a_bad_pattern_makes_nothing(scewl, tmp_path: Path, pattern: str, says: str) -> None:
+    ended = scewl("provision", tmp_path / "d", "--ids", "10", "--cn-pattern", pattern)
+    assert ended.code == 2 and says in ended.err and not (tmp_path / "d").exists()
+
+
+def test_the_longest_names_are_made(scewl, tmp_path: Path) -> None:
+    assert scewl("provision", tmp_path / "d", "--ids", "65535", "--cn-pattern", "{id}" + "x" * 59).code == 0
 
 
 def test_ids() -> None:

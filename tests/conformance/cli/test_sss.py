@@ -76,7 +76,8 @@ def test_from_start_to_end(folder: Path, service: Service, scewl: Scewl) -> None
     assert service.end(signal.SIGTERM) == 0
     assert not (folder / "wires").exists() and not (folder / "sss.sock").exists()
     assert (
-        scewl("sss", "status", "--deployment", folder).out == "not running\ndevices       2, registered 0, removed 1\n"
+        scewl("sss", "status", "--deployment", folder).out
+        == "not running\nsettings      0xC02C, {id}, 10-byte responses\ndevices       2, registered 0, removed 1\n"
     )
 
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+import select
+import socket
+import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from conformance.cli import main
+from conformance.targets.native import NativeTarget
+from model.alphabet import Link
+from reference.frame import Frame
 
 HISTORIC = Path(__file__).parent / "historic"
 CASES = ["register", "deregister", "across-registration", "lost-flight-4", "registered-964", "wrong-name-client"]
@@ -128,3 +136,41 @@ def test_a_trace_is_replayed_with_its_file(run: Run, tmp_path: Path, capsys: pyt
     assert main(["replay", trace, "--out", str(tmp_path / "again"), "--iut", str(tmp_path / "historic.toml")]) == 0
     again = (tmp_path / "again" / "register.jsonl").read_text()
     assert again == Path(trace).read_text()
+
+
+def test_it_registers_with_a_service_that_has_its_settings(tmp_path: Path) -> None:
+    """From `scewl provision` to the CPU's answer; `scewl sss` is told nothing but the deployment's folder."""
+    scewl = [sys.executable, "-c", "import sys; from conformance.cli import main; sys.exit(main())"]
+    folder, wires = tmp_path / "deployment", tmp_path / "wires"
+    settings = ["--suite", "rsa-aes256", "--cn-pattern", "{id}_PROVISION", "--registration", "22-byte"]
+    subprocess.run([*scewl, "provision", folder, "--ids", "10", *settings], check=True, stdout=subprocess.DEVNULL)
+    command = [*scewl, "sss", "--deployment", str(folder), "--listen", f"unix:{wires}"]
+    service = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    device = NativeTarget(Path(sys.executable), arguments=[str(HISTORIC / "controller.py")])
+    try:
+        assert service.stderr is not None
+        assert select.select([service.stderr], [], [], 60)[0]
+        started = json.loads(service.stderr.readline())
+        assert (started["suite"], started["registration"]) == ("0x009D", "22-byte")
+        device.boot((folder / "images" / "10.bin").read_bytes())
+        with socket.socket(socket.AF_UNIX) as wire:
+            wire.connect(str(wires))
+            wire.settimeout(60)
+            assert [ask(device, wire, op) for op in (0, 0, 1, 1)] == [0, 0, 1, -1]
+    finally:
+        device.close()
+        service.kill()
+        service.communicate()
+
+
+def ask(device: NativeTarget, wire: socket.socket, op: int) -> int:
+    """The CPU's request and the op of its answer."""
+    reaction = device.send(Link.CPU, Frame(1, 10, struct.pack("<Hh", 10, op)).encode())
+    while True:
+        wire.sendall(b"".join(data for link, data in reaction.chunks if link is Link.SSS))
+        for data in (data for link, data in reaction.chunks if link is Link.CPU):
+            assert data[:10] == struct.pack("<2sHHHH", b"SC", 10, 1, 4, 10)
+            return int.from_bytes(data[10:12], "little", signed=True)
+        data = wire.recv(4_096)
+        assert data, "the service closed the connection"
+        reaction = device.send(Link.SSS, data)

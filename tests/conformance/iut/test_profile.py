@@ -227,8 +227,10 @@ def test_a_deployment_has_to_fit_the_file(tmp_path: Path) -> None:
 
     made = given_deployment(given())
     assert made is not None and set(made.seds) == {10}
-    with pytest.raises(HarnessError, match="was made with the suite 0xc02c and the names"):
+    with pytest.raises(HarnessError, match=r"was made with the suite 0xc02c, the names '\{id\}' and"):
         given_deployment(given(names="{id}_PROVISION"))
+    with pytest.raises(HarnessError, match=r"and 10-byte responses; \[protocol\] says .* and 22-byte responses"):
+        given_deployment(given(registration="22-byte"))
     with pytest.raises(HarnessError, match="has no SED 11"):
         given_deployment(parse(tmp_path / "f.toml", PLAIN | {"provisioning": GIVEN | {"id": 11}}))
     with pytest.raises(HarnessError, match=r"`deployment`: .*none.* cannot be read"):

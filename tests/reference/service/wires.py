@@ -49,7 +49,7 @@ class Device:
 
     def __init__(self, sed_id: int, deployment: Deployment = DEPLOYMENT, entropy: bytes = b"") -> None:
         self.id, self.now = sed_id, 0
-        self.controller = Controller(deployment.image(sed_id), boot_entropy=entropy)
+        self.controller = Controller(deployment.image(sed_id), boot_entropy=entropy, dialect=deployment.dialect)
         self.sent = 0
         """Frames on the wire."""
 
