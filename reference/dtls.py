@@ -10,6 +10,7 @@ import ctypes
 import functools
 import hashlib
 import hmac
+import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -188,12 +189,11 @@ class Session:
 
     def _run(self, function: Callable[..., int], *arguments: object) -> int:
         """Let the library work on this session, for which it will call back."""
-        global _running
-        before, _running = _running, self
+        before, _turn.of = _turn.of, self
         try:
             return function(self._ssl, *arguments)
         finally:
-            _running = before
+            _turn.of = before
 
     def _authenticates(self, record: records.Record) -> bool:
         """Whether a record of epoch 1 is authentic and new, as far as there are keys for it."""
@@ -330,9 +330,14 @@ class Configuration:
 
 # --- what the library calls -------------------------------------------------------------------------------------------
 #
-# It has them by address, for as long as the process lives; whose turn it is says `_running`.
+# It has them by address, for as long as the process lives; whose turn it is in this thread says `_turn`.
 
-_running: Session | None = None
+
+class _Turn(threading.local):
+    of: Session | None = None
+
+
+_turn = _Turn()
 _CURVES = (ctypes.c_int * 2)(c.ECP_DP_SECP256R1, 0)
 _HASHES = (ctypes.c_int * 3)(c.MD_SHA256, c.MD_SHA384, 0)
 
@@ -343,9 +348,9 @@ def _only(suite: int) -> ctypes.Array[ctypes.c_int]:
 
 
 def _session() -> Session:
-    if _running is None:
+    if _turn.of is None:
         raise RuntimeError("the C library called back for a session, and none runs")
-    return _running
+    return _turn.of
 
 
 def _on_send(_context: int | None, data: int, size: int) -> int:
@@ -418,7 +423,7 @@ _check_cookie = c.CookieCheckCallback(_on_check_cookie)
 
 
 def _library_time() -> int:
-    return _running._time() if _running else c.wall_clock()
+    return _turn.of._time() if _turn.of else c.wall_clock()
 
 
 c.time_source = _library_time

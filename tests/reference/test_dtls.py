@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -61,6 +62,13 @@ def test_the_library_asks_us_for_the_time(monkeypatch: pytest.MonkeyPatch) -> No
     """Else the wall clock would show in the first four bytes of every hello random."""
     monkeypatch.setattr(Session, "_time", lambda _: 0x01020304)
     assert pair()[0].secrets[0][0][:4] == b"\x01\x02\x03\x04"
+
+
+def test_sessions_of_different_threads_do_not_meet() -> None:
+    """Each thread has its own turn: the library lets go of Python's lock while it computes."""
+    with ThreadPoolExecutor(4) as pool:
+        pairs = list(pool.map(lambda _: pair(), range(16)))
+    assert len({client.secrets[0] for client, _ in pairs}) == 1  # the same seeds, the same session
 
 
 def test_closed_sessions_are_freed_and_abandoned_ones_are_collected() -> None:
