@@ -16,6 +16,7 @@ _EPILOG = """What a suite can cover:
   double-faults  every two of these faults, repeated flights included (thousands of cases)
   boundaries     every transmission 1 ms before, at and 1 ms after the first timeout
   interleavings  something else happens while each transmission is under way
+  hardening      every counterexample of the model without one hardening rule (minutes to find)
   sizes          messages of every size at which something changes
   transitions    walks that take every transition of the observable controller machine
   places         walks that take every transition between places of that machine, a part of the former
@@ -98,6 +99,8 @@ def run(args: argparse.Namespace) -> int:
         print(progress_line(done, total, case, style), file=sys.stderr, flush=True)
 
     print("running the scenarios to see what is transmitted", file=sys.stderr, flush=True)
+    if "hardening" in covers:
+        print("checking the model without each hardening rule, which takes minutes", file=sys.stderr, flush=True)
     index = generate(covers, seed=args.seed, out=args.out, jobs=args.jobs, progress=progress)
     if args.json:
         print(json.dumps(index, indent=1))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from conformance.campaign import Progress, run_campaign, trace_header
-from conformance.generation import coverage, covers, faults, walks, wmethod
+from conformance.generation import coverage, covers, faults, hardening, walks, wmethod
 from conformance.generation.interleavings import interleavings
 from conformance.generation.scenarios import SCENARIOS, Scenario
 from conformance.generation.sizes import sizes
@@ -40,6 +40,7 @@ COVERS: Final[dict[str, tuple[str, Make]]] = {
     "double-faults": ("every two of these faults, repeated flights included", _each(faults.double)),
     "boundaries": ("every transmission 1 ms before, at and 1 ms after the first timeout", _each(faults.boundaries)),
     "interleavings": ("something else happens while each transmission is under way", _each(interleavings)),
+    "hardening": ("every counterexample of the model without one hardening rule", _planned(hardening.hardening)),
     "sizes": ("messages of every size at which something changes", _planned(sizes)),
     "transitions": (
         "walks that take every transition of the observable controller machine",
@@ -114,6 +115,7 @@ def generate(names: Sequence[str], *, seed: int, out: Path, jobs: int, progress:
             "rules": {rule: taken[rule] for rule in rules if taken[rule]},
             "rules_not_taken": [rule for rule in rules if not taken[rule]],
             **_machine(made, out),
+            **({"hardening": hardening.account()} if "hardening" in names else {}),
         },
     }
     (out / INDEX).write_text(json.dumps(index, indent=1) + "\n", "utf-8")
