@@ -7,8 +7,10 @@ import socket
 import struct
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
+from conformance.capture import CapturedFrame, read_capture
 from conformance.cli import main
 from reference.deployment import Deployment
 from reference.sed import Sed
@@ -78,4 +80,9 @@ def test_the_firmware_and_a_python_sed_talk_through_the_radio(tmp_path: Path) ->
             process.wait()
             if process.stderr:
                 process.stderr.close()
+    frames = [entry for entry in read_capture(capture) if isinstance(entry, CapturedFrame)]
+    taps = Counter((entry.sed, entry.towards) for entry in frames)
+    assert taps[FIRMWARE, False] == taps[PYTHON, True] > 10, taps
+    assert taps[PYTHON, False] - taps[FIRMWARE, True] in (0, 1), f"one was for the FAA: {taps}"
+    assert taps[FIRMWARE, True] > 10
     assert main(["inspect", str(capture), "--judge"]) == 0, "every frame of both SEDs is allowed"
