@@ -10,6 +10,7 @@ with Middle("unix:/tmp/radio-control.sock") as middle:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from collections.abc import Iterator
@@ -108,7 +109,12 @@ class Middle:
         self._say({"do": "inject", "hex": frame.encode().hex()})
 
     def close(self) -> None:
-        """Leave: what waits goes on."""
+        """Leave, when the radio has taken all that was said: what waits goes on."""
+        with contextlib.suppress(OSError):  # as it would not have, had the socket been closed with frames unread in it
+            self._socket.settimeout(_PATIENCE)
+            self._socket.shutdown(socket.SHUT_WR)
+            while self._socket.recv(_CHUNK):
+                pass
         self._socket.close()
 
     def __iter__(self) -> Iterator[Caught]:

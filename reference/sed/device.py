@@ -38,6 +38,8 @@ _UNSENT = 1 << 18
 """Bytes that may wait for a radio or an SSS that does not read; frames beyond are lost, as on any radio."""
 _KEPT = 1_000
 """Messages that wait for somebody to ask for them; the oldest is dropped for one more."""
+_FAREWELL = 1.0
+"""Seconds that the end waits for the radio and the SSS to take what they were sent."""
 _FIRST_PAUSE, _LAST_PAUSE = 0.05, 2.0
 """Seconds until the next try to connect: doubled each time up to the last."""
 
@@ -71,6 +73,7 @@ class Device:
         """Whether the controller has a frame of ours and has not said what became of it."""
         self._waiters: list[asyncio.Future[None]] = []
         self._failure = ""
+        self._closing = False
         self._turn = asyncio.Lock()
         self._cpu: asyncio.StreamWriter | None = None
         self._cpu_may_go_on = asyncio.Event()
@@ -99,21 +102,31 @@ class Device:
         return name_of(listener)
 
     async def close(self) -> None:
-        """Power off: no word to anybody, keys zeroised."""
+        """Power off: no word to anybody, keys zeroised. What was sent before goes out; safe to call twice."""
+        if self._closing:
+            return
+        self._closing = True
         if self._timer:
             self._timer.cancel()
         if self._listener:
             self._listener.close()
             if self._socket:
                 Path(self._socket).unlink(missing_ok=True)
+        self.controller.switch_off()
+        # Whoever closes a socket with something unread in it takes back what the other side has not read yet: so the
+        # own half is ended first, and what comes is read, and dropped, until the other half ends.
+        for writer in self._links.values():
+            with contextlib.suppress(OSError):
+                writer.write_eof()
+        with contextlib.suppress(TimeoutError, SedError):
+            async with asyncio.timeout(_FAREWELL):
+                await self._until(lambda: not self._links)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self.controller.switch_off()
-        for writer in (*self._links.values(), self._cpu):
-            if writer:
-                writer.close()
+        if self._cpu:
+            self._cpu.close()
         if self._keylog is not None:
             os.close(self._keylog)
             self._keylog = None
@@ -255,7 +268,8 @@ class Device:
                     self._say_link(link, "")
                     while data := await reader.read(_CHUNK):
                         pause = _FIRST_PAUSE  # it did not only accept and hang up
-                        self._receive(link, data)
+                        if not self._closing:
+                            self._receive(link, data)
                         await asyncio.sleep(0)
                 except OSError as error:
                     reason = _reason(error)
@@ -263,6 +277,9 @@ class Device:
                     del self._links[link]
                     self.controller.unplug(link)
                     writer.close()
+                    self._notify()
+            if self._closing:
+                return
             if self._reasons.get(link) != reason:
                 self._say_link(link, reason)
             await asyncio.sleep(pause)

@@ -11,6 +11,7 @@ from hostile import HELLO, KINDS, frame
 
 from conformance.radio import hub as hub_module
 from reference.sed.words import Message
+from reference.service.listen import Address, listen
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "all"])
@@ -30,6 +31,25 @@ def test_two_talk_beside_hostile_clients(tmp_path: Path, kind: str) -> None:
                     task.cancel()
                 await asyncio.gather(*hostile, return_exceptions=True)
             assert now.hub.counts["internal_errors"] == 0
+
+    run(test)
+
+
+def test_a_reset_is_the_end_of_one_antenna(tmp_path: Path) -> None:
+    """Over TCP, where it is one."""
+
+    async def test() -> None:
+        async with air(tmp_path) as now:
+            listener = listen(Address(host="127.0.0.1"))
+            server = await asyncio.start_server(now.hub.welcome, sock=listener)
+            streams = await asyncio.open_connection(*listener.getsockname())
+            await now.until(lambda: now.hub.accepted == 1)
+            await KINDS["reset"](*streams)
+            await now.until(lambda: not now.hub.shown()["antennas"])
+            server.close()
+            assert now.hub.counts["internal_errors"] == 0
+        (line,) = [line for line in now.lines() if line["event"] == "disconnected"]
+        assert line["reason"] == "the connection broke (Connection reset by peer)"
 
     run(test)
 

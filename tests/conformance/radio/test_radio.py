@@ -195,6 +195,31 @@ def test_a_man_in_the_middle_who_sleeps_holds_nothing_up(tmp_path: Path) -> None
     run(test)
 
 
+def test_the_last_words_of_a_man_in_the_middle_count(tmp_path: Path) -> None:
+    """He leaves although frames that he has not read wait for him."""
+
+    def middle() -> None:
+        with Middle(f"unix:{tmp_path}/control", timeout=30) as man, Middle(f"unix:{tmp_path}/control") as other:
+            first = man.next()
+            while other.status()["held_frames"] < 100:
+                pass
+            man.change(first, Frame(11, 10, b"changed"))
+            man.inject(Frame(11, 2, b"injected"))
+
+    async def test() -> None:
+        async with air(tmp_path) as now:
+            (reader, _), (_, writer) = await now.antenna(), await now.antenna()
+            working = asyncio.create_task(asyncio.to_thread(middle))
+            await now.until(lambda: bool(now.control.shown()["man_in_the_middle"]))
+            writer.write(frame(11, 10, b"as it was") * 100)
+            assert await reader.readexactly(15) == frame(11, 10, b"changed")
+            assert await reader.readexactly(16) == frame(11, 2, b"injected")
+            assert await reader.readexactly(17 * 99) == frame(11, 10, b"as it was") * 99
+            await working
+
+    run(test)
+
+
 def test_the_second_port_says_what_it_does_not_understand(tmp_path: Path) -> None:
     lines = {
         b"\n": "a command is a line of JSON",
