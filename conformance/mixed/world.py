@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from conformance.cast import SssNode
@@ -102,7 +103,7 @@ class World:
         self.agenda: list[tuple[int, Callable[[], None]]] = []
         """What a script does, each with its time, in order."""
         self.pending: Counter[tuple[int, int, bytes]] = Counter()
-        """Messages that CPUs gave and nobody got yet: from, to, payload."""
+        """Messages that controllers took from their CPUs and nobody got yet: from, to, payload."""
         self.counts = Counts()
         self._overhear = overhear
         self._handshakes = Handshakes()
@@ -110,6 +111,7 @@ class World:
         self._busy = 0
         for device in self.devices.values():
             device.secrets = self._reader(device)
+            device.gave = partial(self._given, device.number)
 
     def tell(self, kind: str, facts: dict[str, Any]) -> None:
         """Let the listeners know of something that happens now."""
@@ -197,11 +199,14 @@ class World:
     def from_cpu(self, device: int, target: int, payload: bytes) -> None:
         """A device's CPU sends a frame."""
         frame = Frame(target, device, payload)
-        if target >= LOWEST_SED_ID:
-            self.pending[device, target, payload] += 1
-            self.counts.given += 1
         self.tell("cpu-sends", {"device": device, "to": target, "bytes": len(payload), "what": _cpu_label(frame)})
         self.devices[device].waiting.append(frame.encode())
+
+    def _given(self, device: int, frame: Frame) -> None:
+        """A controller takes a frame of its CPU, whoever put it there."""
+        if frame.target >= LOWEST_SED_ID:
+            self.pending[device, frame.target, frame.payload] += 1
+            self.counts.given += 1
 
     def power_cycle(self, device: int) -> None:
         """A device loses power and has it again; what its CPU had yet to say is gone."""
