@@ -16,7 +16,7 @@ from typing import Any, Final
 from conformance.cast import SssNode
 from conformance.links import Delivery, Links
 from conformance.mixed.device import Device, Said
-from conformance.mixed.secrets import SRAM, SRAM_SIZE, Handshakes
+from conformance.mixed.secrets import SRAM, SRAM_SIZE, Handshakes, NotThere
 from conformance.targets.base import HarnessError, IutFault
 from conformance.targets.qemu import QemuTarget
 from conformance.targets.reference import ReferenceTarget
@@ -338,25 +338,25 @@ class World:
             return lambda _frames: self._learn(target.controller.secrets())
 
         def of_firmware(frames: list[tuple[Link, Frame]]) -> None:
+            assert isinstance(target, QemuTarget)
             for link, frame in frames:
                 if link is not Link.RADIO or frame.source != device.number:
                     continue
-                finished = self._handshakes.see(frame)
-                if finished is None or not isinstance(target, QemuTarget):
-                    continue
-                found = self._handshakes.secret(frame, finished, lambda: target.memory(SRAM, SRAM_SIZE))
-                if found is None:
+                try:
+                    found = self._handshakes.see(frame, lambda: target.memory(SRAM, SRAM_SIZE))
+                except NotThere:
                     raise HarnessError(
                         f"the memory of SED {device.number} does not show the secret of its session with "
                         f"{frame.target}: two firmwares can be watched or recorded only if the client keeps the master "
                         'secret in SRAM in one piece; set watch = false and record = ""'
-                    )
-                self._learn([found])
+                    ) from None
+                if found is not None:
+                    self._learn([found])
 
         def unread(_frames: list[tuple[Link, Frame]]) -> None:
             """Nobody looks."""
 
-        return of_firmware if device.judge else unread
+        return of_firmware if device.judge and isinstance(target, QemuTarget) else unread
 
 
 def flight_facts(delivery: Delivery) -> dict[str, Any]:

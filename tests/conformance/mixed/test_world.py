@@ -349,4 +349,4 @@ def test_the_variables_of_an_elf(tmp_path: Path) -> None:
 def test_nothing_that_a_frame_says_confuses_who_follows_the_handshakes() -> None:
     handshakes = Handshakes()
     for payload in (b"", b"\x16", bytes(100), b"\x16\xfe\xfd" + bytes(8) + b"\x00\x10" + bytes(16), b"\xff" * 1000):
-        assert handshakes.see(Frame(11, 10, payload)) is None
+        assert handshakes.see(Frame(11, 10, payload), lambda: bytes(0x10000)) is None
