@@ -57,6 +57,8 @@ class Device:
     """Is given each judged step, for a trace."""
     saw: Callable[[Sighting], None] = lambda _sighting: None
     """Is given each frame at its boundary."""
+    gave: Callable[[Frame], None] = lambda _frame: None
+    """Is given each frame of its CPU that its controller takes."""
     now: int = 0
     """Up to when its controller has come, milliseconds of the world's time."""
     deadline: int | None = None
@@ -107,6 +109,8 @@ class Device:
         for frame in self._towards[link].feed(data):
             if isinstance(frame, Frame):
                 self.see(link, True, frame, fate, self._label(link, frame))
+                if link is Link.CPU:
+                    self.gave(frame)
         reaction = self.target.send(link, data)
         judge = self.judge
         events = partial(judge.events, link, data) if judge else tuple

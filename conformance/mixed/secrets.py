@@ -6,8 +6,9 @@ tried on that Finished, which opens under the right one only.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from typing import Final, TypeVar
 
 from conformance.wire.frames import Frame
 from conformance.wire.handshake import ClientHello, Fragment, Message, ServerHello, parse_fragments, parse_message
@@ -17,56 +18,87 @@ from conformance.wire.secrets import MASTER_SIZE, RSA_SUITES, SUITES, SessionKey
 SRAM: Final = 0x2000_0000
 SRAM_SIZE: Final = 0x10000
 _ALIGNED: Final = 4
+_FEW: Final = 4
 _DISTINCT: Final = 24
 """Different bytes that 48 random ones have at the very least: fewer come once in 10^9 secrets."""
 
 
+class NotThere(LookupError):
+    """A firmware has sent a Finished, and its memory does not show the secret behind it."""
+
+
 class Handshakes:
-    """Follows the handshakes between controllers on the radio, as far as their secrets need it."""
+    """Follows the handshakes between firmwares on the radio, and finds their secrets.
+
+    What was sent last is not always what the other one has answered: frames are late, come twice, and devices lose
+    power. So the last few hellos of each pair count.
+    """
 
     def __init__(self) -> None:
-        self._hellos: dict[tuple[int, int], bytes] = {}
-        self._answers: dict[tuple[int, int], tuple[bytes, int]] = {}
+        self._hellos: dict[tuple[int, int], deque[bytes]] = {}
+        """Client randoms, by client and server."""
+        self._answers: dict[tuple[int, int], deque[tuple[bytes, int]]] = {}
+        """Server randoms and cipher suites, by client and server."""
+        self._keys: dict[tuple[int, int], deque[SessionKeys]] = {}
+        """Of sessions whose secret is known, by client and server."""
         self._places: dict[int, None] = {}
         """Where secrets lay: mostly, the next one lies there, too, also in another device with the same firmware."""
 
-    def see(self, frame: Frame) -> Record | None:
-        """Take a frame that went out; its record if that is the Finished of a client."""
+    def see(self, frame: Frame, memory: Callable[[], bytes]) -> tuple[bytes, bytes] | None:
+        """Take a frame that a firmware has just sent; client random and master secret, if it ends a client's flight 5
+        and they are new. `memory` gives the sender's SRAM. Raises NotThere."""
         pair, back = (frame.source, frame.target), (frame.target, frame.source)
         for record in parse_datagram(frame.payload):
             if not isinstance(record, Record) or record.content_type is not ContentType.HANDSHAKE:
                 continue
             if record.epoch:
-                return record if pair in self._hellos and back in self._answers else None
+                return self._finished(pair, record, memory)
             for fragment in parse_fragments(record.fragment):
                 if not isinstance(fragment, Fragment) or not fragment.whole:
                     continue
                 body = parse_message(Message(fragment.type, fragment.message_seq, fragment.body))
                 if isinstance(body, ClientHello):
-                    self._hellos[pair] = body.random
-                    self._hellos.pop(back, None)
+                    _note(self._hellos, pair, body.random)
                 elif isinstance(body, ServerHello):
-                    self._answers[pair] = (body.random, body.suite)
+                    _note(self._answers, back, (body.random, body.suite))
         return None
 
-    def secret(self, frame: Frame, finished: Record, memory: Callable[[], bytes]) -> tuple[bytes, bytes] | None:
-        """Client random and master secret of the session whose client has just sent this Finished; None if `memory`,
-        the client's SRAM, does not hold it."""
-        client_random = self._hellos[frame.source, frame.target]
-        server_random, number = self._answers[frame.target, frame.source]
-        suite = SUITES.get(number) or RSA_SUITES.get(number)
-        if suite is None:
-            return None
+    def _finished(
+        self, pair: tuple[int, int], finished: Record, memory: Callable[[], bytes]
+    ) -> tuple[bytes, bytes] | None:
+        as_server = self._keys.get((pair[1], pair[0]), ())
+        if any(keys.open(finished, from_client=False) is not None for keys in as_server):
+            return None  # flight 6
+        if any(keys.open(finished, from_client=True) is not None for keys in self._keys.get(pair, ())):
+            return None  # flight 5 again
+        if pair not in self._hellos or pair not in self._answers:
+            return None  # the peer is no firmware, and says its secret itself
         held = memory()
         for place in _places(held, self._places):
             master = held[place : place + MASTER_SIZE]
             if len(set(master)) < _DISTINCT:
                 continue
-            keys = SessionKeys.derive(suite, master, client_random, server_random)
-            if keys.open(finished, from_client=True) is not None:
-                self._places[place] = None
-                return client_random, master
-        return None
+            for client_random in self._hellos[pair]:
+                for server_random, number in self._answers[pair]:
+                    suite = SUITES.get(number) or RSA_SUITES.get(number)
+                    if suite is None:
+                        continue
+                    keys = SessionKeys.derive(suite, master, client_random, server_random)
+                    if keys.open(finished, from_client=True) is not None:
+                        self._places[place] = None
+                        _note(self._keys, pair, keys)
+                        return client_random, master
+        raise NotThere
+
+
+T = TypeVar("T")
+
+
+def _note(lists: dict[tuple[int, int], deque[T]], pair: tuple[int, int], value: T) -> None:
+    """Put a value before the others of its pair, and forget the oldest."""
+    known = lists.setdefault(pair, deque(maxlen=_FEW))
+    if value not in known:
+        known.appendleft(value)
 
 
 def _places(memory: bytes, known: Iterable[int]) -> Iterator[int]:

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from conformance.cast import SssNode
 from conformance.links import Delivery, Links
 from conformance.mixed.device import Device, Said
-from conformance.mixed.secrets import SRAM, SRAM_SIZE, Handshakes
+from conformance.mixed.secrets import SRAM, SRAM_SIZE, Handshakes, NotThere
 from conformance.targets.base import HarnessError, IutFault
 from conformance.targets.qemu import QemuTarget
 from conformance.targets.reference import ReferenceTarget
@@ -102,7 +103,7 @@ class World:
         self.agenda: list[tuple[int, Callable[[], None]]] = []
         """What a script does, each with its time, in order."""
         self.pending: Counter[tuple[int, int, bytes]] = Counter()
-        """Messages that CPUs gave and nobody got yet: from, to, payload."""
+        """Messages that controllers took from their CPUs and nobody got yet: from, to, payload."""
         self.counts = Counts()
         self._overhear = overhear
         self._handshakes = Handshakes()
@@ -110,6 +111,7 @@ class World:
         self._busy = 0
         for device in self.devices.values():
             device.secrets = self._reader(device)
+            device.gave = partial(self._given, device.number)
 
     def tell(self, kind: str, facts: dict[str, Any]) -> None:
         """Let the listeners know of something that happens now."""
@@ -197,11 +199,14 @@ class World:
     def from_cpu(self, device: int, target: int, payload: bytes) -> None:
         """A device's CPU sends a frame."""
         frame = Frame(target, device, payload)
-        if target >= LOWEST_SED_ID:
-            self.pending[device, target, payload] += 1
-            self.counts.given += 1
         self.tell("cpu-sends", {"device": device, "to": target, "bytes": len(payload), "what": _cpu_label(frame)})
         self.devices[device].waiting.append(frame.encode())
+
+    def _given(self, device: int, frame: Frame) -> None:
+        """A controller takes a frame of its CPU, whoever put it there."""
+        if frame.target >= LOWEST_SED_ID:
+            self.pending[device, frame.target, frame.payload] += 1
+            self.counts.given += 1
 
     def power_cycle(self, device: int) -> None:
         """A device loses power and has it again; what its CPU had yet to say is gone."""
@@ -333,25 +338,25 @@ class World:
             return lambda _frames: self._learn(target.controller.secrets())
 
         def of_firmware(frames: list[tuple[Link, Frame]]) -> None:
+            assert isinstance(target, QemuTarget)
             for link, frame in frames:
                 if link is not Link.RADIO or frame.source != device.number:
                     continue
-                finished = self._handshakes.see(frame)
-                if finished is None or not isinstance(target, QemuTarget):
-                    continue
-                found = self._handshakes.secret(frame, finished, lambda: target.memory(SRAM, SRAM_SIZE))
-                if found is None:
+                try:
+                    found = self._handshakes.see(frame, lambda: target.memory(SRAM, SRAM_SIZE))
+                except NotThere:
                     raise HarnessError(
                         f"the memory of SED {device.number} does not show the secret of its session with "
                         f"{frame.target}: two firmwares can be watched or recorded only if the client keeps the master "
                         'secret in SRAM in one piece; set watch = false and record = ""'
-                    )
-                self._learn([found])
+                    ) from None
+                if found is not None:
+                    self._learn([found])
 
         def unread(_frames: list[tuple[Link, Frame]]) -> None:
             """Nobody looks."""
 
-        return of_firmware if device.judge else unread
+        return of_firmware if device.judge and isinstance(target, QemuTarget) else unread
 
 
 def flight_facts(delivery: Delivery) -> dict[str, Any]:

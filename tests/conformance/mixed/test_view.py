@@ -133,12 +133,16 @@ def test_a_divergence_stops_the_lab_and_is_raised_at_the_end(monkeypatch: pytest
     play(view(), acts)
 
 
-def test_the_view_leaves_when_the_lab_ends() -> None:
+def test_the_view_leaves_when_the_lab_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[int] = []
+
     async def acts(shown: View, pilot: Pilot[None]) -> None:
+        monkeypatch.setattr(shown, "exit", lambda: left.append(shown.control.world.now))
         await type_in(shown, pilot, "pace 0")
         while not shown.control.ended:
+            assert not left
             shown.tick()
-        await pilot.pause()
+        assert left[0] == 500
 
     shown = view(until=500, script=SEND)
     play(shown, acts)

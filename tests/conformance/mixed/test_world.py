@@ -189,6 +189,18 @@ def test_what_a_cpu_says_at_once_waits_for_its_turn() -> None:
     assert [e["t"] for e in of(events, "cpu-gets", device=11)] == [70, 130, 190, 250]
 
 
+def test_what_is_injected_on_a_cpu_s_link_is_the_cpu_s_word() -> None:
+    """In two pieces, between two frames of the CPU's own; a frame of which only a part came takes the next one in."""
+    frame = Frame(11, 10, b"hello").encode().hex()
+    pieces = (f"1s inject at=10 link=cpu raw={frame[:12]}", f"1s inject at=10 link=cpu raw={frame[12:]}")
+    ended, events = run(lab("1s send by=10 to=11 size=4", *pieces, "1s send by=10 to=11 size=6"))
+    assert ended.verdict is Verdict.PASS, ended.reason
+    assert [e["bytes"] for e in of(events, "cpu-gets", device=11)] == [4, 5, 6] and ended.facts["given"] == 3
+    ended, events = run(lab(f"1s inject at=10 link=cpu raw={frame[:16]}", "1s send by=10 to=11 size=4", watch=False))
+    assert ended.verdict is Verdict.PASS, ended.reason
+    assert [e["bytes"] for e in of(events, "cpu-gets", device=11)] == [5], "of which the header of the other is a part"
+
+
 def test_who_is_silent_is_not_heard_either() -> None:
     ended, events = run(lab("0s silence who=10", "0s send by=10 to=11 size=5", "8s restore who=10"))
     assert [e["fate"] for e in of(events, "sent", **{"from": 10}, what="ClientHello")] == ["lost", "lost", "delivered"]
@@ -337,4 +349,4 @@ def test_the_variables_of_an_elf(tmp_path: Path) -> None:
 def test_nothing_that_a_frame_says_confuses_who_follows_the_handshakes() -> None:
     handshakes = Handshakes()
     for payload in (b"", b"\x16", bytes(100), b"\x16\xfe\xfd" + bytes(8) + b"\x00\x10" + bytes(16), b"\xff" * 1000):
-        assert handshakes.see(Frame(11, 10, payload)) is None
+        assert handshakes.see(Frame(11, 10, payload), lambda: bytes(0x10000)) is None
