@@ -94,6 +94,16 @@ def test_what_a_client_drops_uses_up_no_number() -> None:
     assert world.messages(4) == [(3, b"message")] and not alarms
 
 
+def test_a_hello_request_takes_no_messages_place() -> None:
+    world, alarms = watched_world(3, 4)
+    hello = first_hello(world, 3, 4)
+    nothing = Message(HandshakeType.HELLO_REQUEST, 0, b"").encode()
+    forged = Record(ContentType.HANDSHAKE, DTLS_1_2, 0, 55, nothing).encode()
+    world.inject(3, Link.RADIO, Frame(3, 4, forged).encode())
+    world.inject(4, Link.RADIO, hello.encode())
+    assert world.messages(4) == [(3, b"message")] and not alarms
+
+
 def test_the_sss_refuses_nobody_before_his_cookie() -> None:
     """SES-6: a hello that nobody could agree to gets a HelloVerifyRequest like any other."""
     world, sss, alarms = watched_sss(3)
