@@ -1,6 +1,6 @@
 # Every target works from any state of the checkout. Paths are relative: a checkout's own path may hold spaces.
 .DEFAULT_GOAL := help
-.PHONY: help check conform conform-host steady real-time transitions host test fuzz fuzz-firmware soak mutants \
+.PHONY: help check conform conform-host steady real-time transitions host test fuzz fuzz-firmware refine soak mutants \
         month firmware firmware-check firmware-report setup setup-check setup-test lock clean
 .DELETE_ON_ERROR:
 
@@ -32,6 +32,7 @@ help:
 	@echo "make test            everything: linters, static checks of the firmware, all tests (tox)"
 	@echo "make fuzz            a million damaged captures through everything that reads captures; findings: reports/out/fuzz/"
 	@echo "make fuzz-firmware   a million frames through the firmware's C, coverage-guided; findings: reports/out/fuzz-firmware/"
+	@echo "make refine          the references in a world that Hypothesis stirs: each step is one of the model's; new each time (minutes)"
 	@echo "make mutants         wrong firmwares, written and automatic, and which case catches each; report: reports/mutants.md"
 	@echo "make soak            ten thousand sessions in one QEMU: does anything grow? figures: reports/soak.json"
 	@echo "make month           a month of a watched lab in virtual time: does anything drift or grow? figures: reports/month.json"
@@ -42,7 +43,7 @@ help:
 	@echo "make lock            write requirements/*.txt anew from pyproject.toml"
 	@echo "make clean           remove everything that was made, .venv included"
 	@echo
-	@echo "Settings: MBEDTLS_DIR=<Mbed TLS 3.6>  DEBIAN_MIRROR=<URI>  ARGS=<options for scewl>  FUZZ=<cases>"
+	@echo "Settings: MBEDTLS_DIR=<Mbed TLS 3.6>  DEBIAN_MIRROR=<URI>  ARGS=<options for scewl>  FUZZ=<cases>  REFINE=<examples>"
 
 setup:
 	@.ci/setup.sh run
@@ -107,6 +108,12 @@ fuzz: setup
 fuzz-firmware: setup-test firmware
 	@.venv/bin/python tests/fuzz/fuzz_firmware.py --frames "$(FUZZ)" --seed "$(FUZZ_SEED)" --coverage $(ARGS)
 	@SCEWL_HOSTILE_SEEDS=200 .venv/bin/python -m pytest -q -n "$$(nproc)" tests/firmware/test_hostile_input.py
+
+# Examples of `make refine`, of up to 50 steps each. What it finds ends with the shrunk steps.
+REFINE ?= 1000
+refine: setup-test
+	@SCEWL_REFINE="$(REFINE)" .venv/bin/python -m pytest -q -n "$$(nproc)" \
+	    tests/conformance/watching/test_refinement.py tests/conformance/watching/test_wrong_controllers.py
 
 soak: firmware
 	@.venv/bin/python benchmarks/soak.py --output reports/soak.json $(ARGS)

@@ -40,11 +40,11 @@ SERVICE = "import sys; from conformance.cli import main; sys.exit(main())"
 
 
 @contextlib.contextmanager
-def service(folder: Path) -> Iterator[int]:
+def service(folder: Path, *options: str) -> Iterator[int]:
     """`scewl sss` of a new deployment in this folder; its process."""
     DEPLOYMENT.save(folder)
     command = [sys.executable, "-c", SERVICE, "sss", "--deployment", str(folder), "--listen", f"unix:{folder}/wires"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     print(process.stderr.readline().strip(), file=sys.stderr)
     drain = subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL)  # a log that is read

@@ -33,7 +33,6 @@ from model.alphabet import MTU, PLAINTEXT, SSS_ID, Ca, Event
 
 LAST_OF_FLIGHT = {HandshakeType.HELLO_VERIFY_REQUEST: 2, HandshakeType.SERVER_HELLO_DONE: 4}
 """The last unprotected message of a server's flight, and the flight."""
-_BEFORE_COOKIE = (HandshakeType.HELLO_VERIFY_REQUEST, HandshakeType.HELLO_REQUEST)
 MAX_CLOSING = 64
 """Protected handshake records that are kept for a peer's Finished: more than the smallest fragments of one need."""
 CHANGE_CIPHER_SPEC = b"\1"
@@ -110,7 +109,8 @@ def _plain(memory: Memory, source: int, record: Record) -> list[Event]:
 
 def _fragment(memory: Memory, source: int, fragment: Fragment) -> list[Event]:
     session = memory.sessions.get(source)
-    if session is None or (session.client and not session.offer_seq and fragment.type not in _BEFORE_COOKIE):
+    waits = session is not None and session.client and not session.offer_seq
+    if session is None or (waits and fragment.type is not HandshakeType.HELLO_VERIFY_REQUEST):
         return [Event("forged", (source,))]  # DTL-3: a server says nothing else before it has seen its cookie
     if fragment.type is HandshakeType.HELLO_VERIFY_REQUEST and (session.offer_seq > 0 or not session.client):
         return [Event("verify-request", (source,))]  # of no hello that waits for one: it takes no message's place

@@ -71,6 +71,7 @@ class WatchedController:
         self._judge: Judge = Beginning().judge(facts, self._keylog)
         self._history = History(facts)
         self._now = 0
+        self._due: int | None = None
         self._steps = 0
         self._stopped = False
         self._judging = True
@@ -219,6 +220,9 @@ class WatchedController:
         for random, master in secrets:  # of what it has just computed: the bytes that made it do so need them
             self._keylog.add(random, master)
         events = (Event("time", (ms,)),) if link is None else judge.events(link, data)
+        before, self._due = self._due, reaction.deadline
+        if not events and not reaction.chunks and reaction.deadline == before:
+            return None  # nothing for it to act on, and it did not: most of what it hears on the radio is for others
         if self._judging:
             return judge.weigh(events, reaction, framed=link is not None)[1]
         judge.abstraction.observe(reaction.chunks)

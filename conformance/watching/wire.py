@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property, lru_cache
 from types import SimpleNamespace
 from typing import Final
 
@@ -44,7 +45,7 @@ _REQUEST: Final = 4
 """Bytes of a request (protocol page, section 6)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SssFacts:
     """What is known of an SSS. No secret."""
 
@@ -63,8 +64,9 @@ class SssFacts:
     replace: bool = True
     """REG-5."""
 
+    @cached_property
     def identity(self) -> Identity:
-        """What the abstraction knows of it."""
+        """What the abstraction knows of it; all its wires share it."""
         authorities = Authorities({"PROVISIONING": self.ca})
         own = authorities.classify(self.ca).public_key or b""
         return Identity(SSS_ID, authorities, own, suite=self.suite, cn_pattern=self.cn_pattern)
@@ -145,7 +147,7 @@ class WireJudge:
     _last_key: bytes = b""
 
     def __post_init__(self) -> None:
-        self._memory = Memory(self.facts.identity(), self.keylog, cookies=self.cookies)
+        self._memory = Memory(self.facts.identity, self.keylog, cookies=self.cookies)
         self._outbound = Outbound(self._memory)
         self.states: tuple[Wire, ...] = (Wire(),)
 
@@ -207,6 +209,8 @@ class WireJudge:
         if all(s.step != Step.LISTEN for s in self.states):
             self._owed = None
         if right:
+            if self.rests:
+                self._memory.rest()
             return None
         wrong = "registered" if timely else "timer" if agreeing else "said"
         return self._doubt(now, what, timely or agreeing or ways, outputs, deadline, wrong)
@@ -289,22 +293,12 @@ class WireJudge:
 
     def _ways(self, way: _Way, event: Event, device: int, known: Device | None = None) -> list[_Way]:
         removed = known is not None and (known.removed or device not in self.facts.devices)
-        first, last, idle = self.facts.timeouts
-        setting = WireSetting(device, _PROFILES[self.facts.replace], removed, first, last, idle)
-        kind, arguments = self._arguments(event)
-        named = SimpleNamespace(**dict(zip(SSS_EVENTS[kind], arguments, strict=True)))
-        found = []
-        for rule in _RULES[kind]:
-            effect = rule.body(way.state, named, setting)
-            if effect.guard:
-                said = tuple((o.kind, tuple(int(a) for a in o.args)) for o in effect.emit if o.when)
-                update = {name: int(value) for name, value in effect.update.items()}
-                if known is not None and known.undecided:  # one decision at a time: another request is refused
-                    update.pop("registered", None)
-                    said = tuple(("response", (REFUSED, 1)) if s[0] == "response" else s for s in said)
-                state = way.state._replace(**update)
-                found.append(_Way(state, way.said + said, (*way.rules, rule)))
-        return found
+        setting = WireSetting(device, _PROFILES[self.facts.replace], removed, *self.facts.timeouts)
+        undecided = known is not None and known.undecided
+        return [
+            _Way(state, way.said + said, (*way.rules, rule))
+            for state, said, rule in _react(way.state, *self._arguments(event), setting, undecided)
+        ]
 
     def _arguments(self, event: Event) -> tuple[str, tuple[int, ...]]:
         """A controller's event as the SSS's rules have it."""
@@ -327,14 +321,12 @@ class WireJudge:
 
     def _shown(self, source: int, ca: int, cn: int) -> tuple[int, int, int]:
         """Authority, name and key of the certificate: one that is out of date is nobody's (CRT-10)."""
-        session = self._memory.sessions[source]
-        wanted = self.facts.devices.get(source)
         try:
-            certificate = x509.load_der_x509_certificate(session.peer_certificate)
-            shown = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-            valid = certificate.not_valid_before_utc <= self._date <= certificate.not_valid_after_utc
-        except (ValueError, TypeError, UnsupportedAlgorithm):
+            shown, begin, end = _facts_of(self._memory.sessions[source].peer_certificate)
+        except ValueError:
             return Ca.OTHER, 0, 0
+        valid = begin <= self._date <= end
+        wanted = self.facts.devices.get(source)
         return ca if valid else Ca.OTHER, cn, source if shown == wanted else 0
 
     def _deferred(self, way: _Way, known: Device) -> _Way:
@@ -453,6 +445,40 @@ class WireJudge:
             list(dict.fromkeys(needs)),
             text,
         )
+
+
+@lru_cache(4_096)
+def _react(
+    state: Wire, kind: str, arguments: tuple[int, ...], setting: WireSetting, undecided: bool
+) -> tuple[tuple[Wire, tuple[Said, ...], Rule], ...]:
+    """Every way in which the rules take an event. Remembered: sessions are much alike.
+
+    `undecided`: a request of the device is being kept; there is one decision at a time, and another one is refused.
+    """
+    named = SimpleNamespace(**dict(zip(SSS_EVENTS[kind], arguments, strict=True)))
+    found = []
+    for rule in _RULES[kind]:
+        effect = rule.body(state, named, setting)
+        if not effect.guard:
+            continue
+        said = tuple((o.kind, tuple(int(a) for a in o.args)) for o in effect.emit if o.when)
+        update = {name: int(value) for name, value in effect.update.items()}
+        if undecided:
+            update.pop("registered", None)
+            said = tuple(("response", (REFUSED, 1)) if s[0] == "response" else s for s in said)
+        found.append((state._replace(**update), said, rule))
+    return tuple(found)
+
+
+@lru_cache(256)
+def _facts_of(certificate: bytes) -> tuple[bytes, datetime, datetime]:
+    """The key of a certificate (SubjectPublicKeyInfo) and from when to when it is valid. Raises ValueError."""
+    try:
+        read = x509.load_der_x509_certificate(certificate)
+        key = read.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except (TypeError, UnsupportedAlgorithm) as error:
+        raise ValueError(str(error)) from error
+    return key, read.not_valid_before_utc, read.not_valid_after_utc
 
 
 def _opens(ways: Iterable[_Way], handshake: int) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import wires
 from memory_world import DEPLOYMENT
-from test_controller import accuse, busy, watched_world, wrong_cookies
+from watched_worlds import accuse, busy, watched_world, wrong_cookies
 
 from conformance.cli import main
 from conformance.watching import Alarm, WatchedSss, watch

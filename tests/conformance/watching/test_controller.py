@@ -3,47 +3,21 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
 from memory_world import DEPLOYMENT, World
+from watched_worlds import accuse, busy, watched_world
 
 from conformance.report.console import Style, details
 from conformance.report.requirements import load_requirements
-from conformance.watching import Alarm, WatchedController, watch
+from conformance.watching import WatchedController, watch
 from conformance.watching import recording as recordings
 from conformance.watching.recording import Recording, retell
-from model.alphabet import FAA_ID, Link
+from model.alphabet import Link
 from model.verdict import Verdict
 from reference.controller import Controller
-from reference.dtls import CookieJar
 from reference.frame import Frame
-
-
-def watched_world(*ids: int, go_on: bool = False) -> tuple[World, list[Alarm]]:
-    world, alarms = World.of(*ids), []
-    world.nodes = {i: watch(c, alarms.append, go_on=go_on) for i, c in world.nodes.items()}  # type: ignore[misc]
-    return world, alarms
-
-
-def busy(world: World) -> None:
-    """Registrations, messages both ways, a glare, a silence, and the end of it all."""
-    first, second = sorted(world.nodes)[:2]
-    assert world.request(first, 0) == 0
-    world.cpu(first, second, b"across CAs")
-    assert world.request(second, 0) == 0
-    world.cpu(first, second, bytes(3_000))
-    world.cpu(second, first, b"")
-    for one, other in ((first, second), (second, first)):
-        world.nodes[one].receive(Link.CPU, Frame(other, one, b"glare").encode(), world.now)
-        world.nodes[one].receive(Link.CPU, Frame(FAA_ID, one, b"through").encode(), world.now)
-    world.settle()
-    world.cpu(first, 7, b"nobody is there")
-    world.cpu(first, second, b"waits")
-    world.run()
-    assert world.request(first, 1) == 1
-    assert world.request(first, 1) == -1
 
 
 def test_nothing_is_said_about_a_right_controller_and_nothing_changes_in_what_it_does() -> None:
@@ -105,20 +79,6 @@ def test_a_finished_that_overtook_its_key_exchange_is_no_alarm() -> None:
 
 
 # --- wrong controllers ------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def wrong_cookies() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CookieJar, "is_valid", lambda *_: True)
-        yield
-
-
-def accuse(world: World, alarms: list[Alarm]) -> Alarm:
-    with wrong_cookies():
-        world.cpu(3, 4, b"message")
-    assert alarms, "a controller that checks no cookie was not found out"
-    return alarms[0]
 
 
 def test_what_is_wrong_is_told_with_rule_ladder_and_a_trace_that_shows_it_again() -> None:

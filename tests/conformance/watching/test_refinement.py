@@ -67,6 +67,13 @@ class Refinement(RuleBasedStateMachine):
         self.send(by, to, size)
         self.world.settle()
 
+    @rule(one=seds, other=seds, settle=st.booleans())
+    def glare(self, one: int, other: int, settle: bool) -> None:
+        self.send(one, other, 9)
+        self.send(other, one, 9)
+        if settle:
+            self.world.settle()
+
     @rule(by=seds, op=st.sampled_from((0, 0, 0, 1, 1, 5)), settle=st.booleans())
     def ask(self, by: int, op: int, settle: bool) -> None:
         self.world.request(by, op)
@@ -145,6 +152,39 @@ class Refinement(RuleBasedStateMachine):
         to, link, data = flying[place]
         target, source = (int.from_bytes(data[n : n + 2], "little") for n in (2, 4))
         flying[place] = Flight(to, link, Frame(target, source, change(data[8:])).encode())
+
+    @rule(
+        by=seds,
+        to=st.sampled_from((*IDS, SSS_ID)),
+        size=st.sampled_from((0, 9, 964, 2_000)),
+        count=st.sampled_from((0, 1, 2, 3, 3, 3, 4, 5, 6, 6, 7, 7, 8)),
+        what=st.sampled_from(("lose", "lose", "duplicate", "swap", "late", "lose all")),
+        ms=st.sampled_from((1_000, 7_000, 7_001, 59_999)),
+        then=st.booleans(),
+    )
+    def disturb(self, by: int, to: int, size: int, count: int, what: str, ms: int, then: bool) -> None:
+        """One session, in which one thing goes wrong somewhere; and its peer's CPU may have something to say then."""
+        world = self.world
+        if to == SSS_ID:
+            world.request(by, 0)
+        else:
+            self.send(by, to, size)
+        for _ in range(count):
+            if world.flying:
+                world.deliver()
+        frame = world.flying.pop(0) if world.flying else None
+        if what == "late":
+            world.wait(world.now + ms)
+        elif what == "lose all":
+            self.lose_all()
+            world.wait(world.now + ms)
+        if frame and what != "lose":
+            world.flying.insert(min(len(world.flying), what == "swap"), frame)
+        if frame and what == "duplicate":
+            world.flying.insert(0, frame)
+        if then and to in IDS:
+            self.send(to, by, 9)
+        world.settle()
 
     # --- the attacker
 

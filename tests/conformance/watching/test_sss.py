@@ -9,31 +9,21 @@ from typing import Any
 
 import pytest
 from memory_world import DEPLOYMENT, FOREIGN, World
-from test_controller import busy
+from watched_worlds import busy, watched_sss
 
 from conformance.report.console import Style, details
 from conformance.report.requirements import load_requirements
-from conformance.watching import Alarm, WatchedSss
+from conformance.watching import Alarm
 from conformance.watching.wires import read_wire, retell_wire
 from model.alphabet import Link
 from model.verdict import Verdict
 from reference.authority import Authority
 from reference.controller import Controller
 from reference.credentials import Peer
-from reference.deployment import Deployment
 from reference.dtls import CookieJar
 from reference.frame import Frame
 from reference.registration import Request, Response
 from reference.sss import Decision, Sss
-
-
-def watched_world(*ids: int, **settings: Any) -> tuple[World, WatchedSss, list[Alarm]]:
-    alarms: list[Alarm] = []
-    deployment = settings.pop("deployment", None) or Deployment(DEPLOYMENT.authority, dict(DEPLOYMENT.seds))
-    sss = WatchedSss(deployment, alarm=alarms.append, seed=b"sss", **settings)
-    world = World.of(*ids)
-    world.sss = sss
-    return world, sss, alarms
 
 
 def in_words(alarms: list[Alarm]) -> str:
@@ -43,7 +33,7 @@ def in_words(alarms: list[Alarm]) -> str:
 def test_nothing_is_said_about_a_right_sss_and_nothing_changes_in_what_it_does() -> None:
     plain = World.of(3, 4)
     busy(plain)
-    world, sss, alarms = watched_world(3, 4)
+    world, sss, alarms = watched_sss(3, 4)
     busy(world)
     assert not alarms, in_words(alarms)
     assert (world.heard, world.sent) == (plain.heard, plain.sent), "byte for byte, at the same times"
@@ -53,7 +43,7 @@ def test_nothing_is_said_about_a_right_sss_and_nothing_changes_in_what_it_does()
 @pytest.mark.parametrize("seed", range(3))
 def test_losses_silence_and_junk_are_no_alarm(seed: int) -> None:
     chance = random.Random(seed)
-    world, sss, alarms = watched_world(3, 4, 5)
+    world, sss, alarms = watched_sss(3, 4, 5)
     world.nodes[5] = Controller(FOREIGN.image(5))
     for _ in range(12):
         world.judge = lambda _medium, _frame: chance.random() > 0.2
@@ -71,7 +61,7 @@ def test_losses_silence_and_junk_are_no_alarm(seed: int) -> None:
 
 
 def test_decisions_that_wait_for_the_disk_are_followed() -> None:
-    world, sss, alarms = watched_world(3, 4, deferred=True)
+    world, sss, alarms = watched_sss(3, 4, deferred=True)
 
     def settled(kept: bool) -> list[Decision]:
         decisions = sss.decisions()
@@ -95,7 +85,7 @@ def test_decisions_that_wait_for_the_disk_are_followed() -> None:
 
 
 def test_two_wires_of_one_device_and_one_decision_at_a_time() -> None:
-    world, sss, alarms = watched_world(3, deferred=True)
+    world, sss, alarms = watched_sss(3, deferred=True)
     other = Controller(DEPLOYMENT.image(3), boot_entropy=b"other")
     world.nodes[30] = other  # the same device on another wire
     world.cpu(3, 1, Request(3, 0).encode())
@@ -108,7 +98,7 @@ def test_two_wires_of_one_device_and_one_decision_at_a_time() -> None:
 
 
 def test_what_the_rules_do_not_speak_of_loses_the_thread_until_the_session_is_over() -> None:
-    world, sss, alarms = watched_world(3)
+    world, sss, alarms = watched_sss(3)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Request, "encode", lambda _: b"\3\0")
         world.nodes[3].receive(Link.CPU, Frame(1, 3, b"\3\0\0\0").encode(), world.now)
@@ -254,7 +244,7 @@ def live(world: World) -> None:
     ],
 )
 def test_a_wrong_sss_is_found_out(wrong: Wrong, requirement: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    world, _, alarms = watched_world(3, 4, **wrong(monkeypatch))
+    world, _, alarms = watched_sss(3, 4, **wrong(monkeypatch))
     live(world)
     assert alarms, "nothing was said"
     result = alarms[0].result
@@ -270,7 +260,7 @@ def test_a_wrong_sss_is_found_out(wrong: Wrong, requirement: str, monkeypatch: p
 
 
 def test_the_same_life_with_a_right_sss_is_no_alarm() -> None:
-    world, _, alarms = watched_world(3, 4)
+    world, _, alarms = watched_sss(3, 4)
     live(world)
     assert not alarms, in_words(alarms)
 
@@ -278,7 +268,7 @@ def test_the_same_life_with_a_right_sss_is_no_alarm() -> None:
 def test_the_wire_stops_or_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     for go_on in (False, True):
         settings = refused_too_short(monkeypatch)
-        world, sss, alarms = watched_world(3, 4, go_on=go_on, **settings)
+        world, sss, alarms = watched_sss(3, 4, go_on=go_on, **settings)
         assert world.request(3, 5) == (-1 if go_on else None), "what the alarm is about is not said"
         world.run()
         assert len(alarms) == 1 and sss.deadline() is None
@@ -289,7 +279,7 @@ def test_the_wire_stops_or_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_judge_that_breaks_costs_the_sss_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("conformance.watching.wire.WireJudge.step", lambda *_: 1 / 0)
-    world, _, alarms = watched_world(3)
+    world, _, alarms = watched_sss(3)
     assert world.request(3, 0) == 0
     assert {a.result.verdict for a in alarms} == {Verdict.ERROR}
 
@@ -307,7 +297,7 @@ def test_a_judge_that_breaks_costs_the_sss_nothing(monkeypatch: pytest.MonkeyPat
     ],
 )
 def test_a_trace_that_is_none_is_refused_in_words(spoil: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:
-    world, _, alarms = watched_world(3, **cut_off(monkeypatch))
+    world, _, alarms = watched_sss(3, **cut_off(monkeypatch))
     world.request(3, 0)
     with pytest.raises(ValueError, match="not the trace of a watched SSS"):
         read_wire(spoil(alarms[0].trace))

@@ -1,0 +1,114 @@
+"""What refinement found, each by itself: false alarms of the judge, and a mistake of the reference's SSS."""
+
+from __future__ import annotations
+
+from memory_world import World, frame_of
+from watched_worlds import watched_sss, watched_world
+
+from conformance.wire.handshake import Fragment, HandshakeType, Message
+from conformance.wire.records import DTLS_1_2, ContentType, Record, parse_datagram
+from model.alphabet import BROADCAST, FAA_ID, Link
+from reference.frame import Frame
+from reference.registration import Request
+
+
+def records_of(datagram: bytes) -> list[Record]:
+    return [r for r in parse_datagram(datagram) if isinstance(r, Record)]
+
+
+def first_hello(world: World, sed: int, target: int) -> Frame:
+    """The ClientHello that goes out on a link which loses it."""
+    world.judge = lambda _medium, _frame: False
+    world.cpu(sed, target, Request(sed, 0).encode() if target == 1 else b"message")
+    world.judge = lambda _medium, _frame: True
+    return world.sent[-1][2]
+
+
+def test_an_faa_frame_for_broadcast_reaches_the_cpu_unchanged() -> None:
+    world, alarms = watched_world(3)
+    world.inject(3, Link.RADIO, Frame(BROADCAST, FAA_ID, b"to all").encode())
+    assert world.heard[3] == [Frame(BROADCAST, FAA_ID, b"to all")] and not alarms
+
+
+def test_a_client_hello_on_the_wire_of_the_sss_is_nobodys() -> None:
+    world, alarms = watched_world(3, 4)
+    hello = first_hello(world, 4, 3)
+    world.inject(3, Link.SSS, Frame(3, 1, hello.payload).encode())
+    assert not alarms
+
+
+def test_a_whole_message_takes_the_place_of_pieces_that_contradict_it() -> None:
+    world, alarms = watched_world(3, 4)
+    hello = first_hello(world, 3, 4)
+    piece = Fragment(HandshakeType.HELLO_VERIFY_REQUEST, 291, 0, 0, bytes(35)).encode()
+    forged = Record(ContentType.HANDSHAKE, DTLS_1_2, 0, 7, piece).encode()
+    world.inject(3, Link.RADIO, Frame(3, 4, forged).encode())
+    world.inject(4, Link.RADIO, hello.encode())
+    assert world.messages(4) == [(3, b"message")] and not alarms
+
+
+def test_a_change_cipher_spec_counts_in_its_own_flight() -> None:
+    """Else an old one makes a Finished count whose own ChangeCipherSpec is taken for a replay."""
+    world, alarms = watched_world(3)
+    first_hello(world, 3, 1)
+    early = Record(ContentType.CHANGE_CIPHER_SPEC, DTLS_1_2, 0, 7, b"\1").encode()
+    world.inject(3, Link.SSS, Frame(3, 1, early).encode())
+    numbers = []
+
+    def seen(_medium: str, frame: Frame) -> bool:
+        numbers.extend(r.seq for r in records_of(frame.payload) if r.content_type is ContentType.CHANGE_CIPHER_SPEC)
+        return True
+
+    world.judge = seen
+    world.run()
+    assert 7 in numbers, "the SSS's own has this number"
+    assert world.messages(3) == [(1, Request(3, 0).encode())] and not alarms
+
+
+def test_no_more_messages_are_kept_ahead_than_mbed_tls_keeps() -> None:
+    world, alarms = watched_world(3)
+    spoiled = []
+
+    def spoil(_medium: str, frame: Frame) -> bool:
+        records = records_of(frame.payload)
+        if not spoiled and len(records) > 2 and records[0].fragment[0] == HandshakeType.SERVER_HELLO:
+            spoiled.append(Frame(3, 1, b"".join(r.encode() for r in records[1:])))
+            return False
+        return True
+
+    world.judge = spoil
+    world.cpu(3, 1, Request(3, 0).encode())
+    world.inject(3, Link.SSS, spoiled[0].encode())
+    world.run()
+    assert world.messages(3) == [(1, Request(3, 0).encode())] and not alarms
+
+
+def test_what_a_client_drops_uses_up_no_number() -> None:
+    world, alarms = watched_world(3, 4)
+    hello = first_hello(world, 3, 4)
+    number = records_of(hello.payload)[0].seq
+    done = Message(HandshakeType.SERVER_HELLO_DONE, 4, b"").encode()
+    forged = Record(ContentType.HANDSHAKE, DTLS_1_2, 0, number, done).encode()
+    world.inject(3, Link.RADIO, Frame(3, 4, forged).encode())
+    world.inject(4, Link.RADIO, hello.encode())
+    assert world.messages(4) == [(3, b"message")] and not alarms
+
+
+def test_a_hello_request_takes_no_messages_place() -> None:
+    world, alarms = watched_world(3, 4)
+    hello = first_hello(world, 3, 4)
+    nothing = Message(HandshakeType.HELLO_REQUEST, 0, b"").encode()
+    forged = Record(ContentType.HANDSHAKE, DTLS_1_2, 0, 55, nothing).encode()
+    world.inject(3, Link.RADIO, Frame(3, 4, forged).encode())
+    world.inject(4, Link.RADIO, hello.encode())
+    assert world.messages(4) == [(3, b"message")] and not alarms
+
+
+def test_the_sss_refuses_nobody_before_his_cookie() -> None:
+    """SES-6: a hello that nobody could agree to gets a HelloVerifyRequest like any other."""
+    world, sss, alarms = watched_sss(3)
+    hello = first_hello(world, 3, 1)
+    at = hello.payload.index(b"\xc0\x2c")
+    sss.receive(3, Frame(1, 3, hello.payload[:at] + b"\0\1" + hello.payload[at + 2 :]).encode(), 0)
+    (answer,) = sss.outgoing()
+    assert frame_of(answer[1]).payload[13] == HandshakeType.HELLO_VERIFY_REQUEST and not alarms
