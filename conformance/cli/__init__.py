@@ -1,4 +1,4 @@
-"""The program `scewl`: check, generate, conform, compare, replay, inspect, provision, sss.
+"""The program `scewl`: check, generate, conform, compare, replay, inspect, provision, sss, relay.
 
 Results go to stdout, progress and errors to stderr. Exit codes: 0 pass (true), 1 fail (false), 2 usage, 3 error or
 inconclusive (open), 4 nothing selected, 130 interrupted.
@@ -19,7 +19,7 @@ from typing import Final, NoReturn
 from conformance.cli.shared import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_PIPE, EXIT_USAGE, UsageError, complain, nearest
 from conformance.targets.base import HarnessError
 
-_COMMANDS: Final = ("check", "generate", "conform", "compare", "replay", "inspect", "provision", "sss")
+_COMMANDS: Final = ("check", "generate", "conform", "compare", "replay", "inspect", "provision", "sss", "relay")
 """Each is a module here with `add_parser`."""
 _EXAMPLES = """examples:
   scewl check                                check the model: every state, every property
@@ -31,6 +31,7 @@ _EXAMPLES = """examples:
   scewl inspect FILE.pcapng                  show what happened in a capture, decrypted
   scewl provision deployment --ids 10,11     make keys, certificates and images for two SEDs
   scewl sss --deployment deployment --listen unix:/tmp/sss.sock    register them
+  scewl relay --id 10 --to 1 --connect unix:/tmp/sss.sock --udp-client 127.0.0.1:4433    OpenSSL among them
 
 exit codes: 0 pass, 1 fail, 2 usage, 3 error or inconclusive, 4 nothing selected, 130 interrupted"""
 
