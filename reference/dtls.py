@@ -10,10 +10,10 @@ import ctypes
 import functools
 import hashlib
 import hmac
-import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
 
@@ -189,11 +189,11 @@ class Session:
 
     def _run(self, function: Callable[..., int], *arguments: object) -> int:
         """Let the library work on this session, for which it will call back."""
-        before, _turn.of = _turn.of, self
+        before = _turn.set(self)
         try:
             return function(self._ssl, *arguments)
         finally:
-            _turn.of = before
+            _turn.reset(before)
 
     def _authenticates(self, record: records.Record) -> bool:
         """Whether a record of epoch 1 is authentic and new, as far as there are keys for it."""
@@ -332,12 +332,7 @@ class Configuration:
 #
 # It has them by address, for as long as the process lives; whose turn it is in this thread says `_turn`.
 
-
-class _Turn(threading.local):
-    of: Session | None = None
-
-
-_turn = _Turn()
+_turn: ContextVar[Session | None] = ContextVar("_turn", default=None)
 _CURVES = (ctypes.c_int * 2)(c.ECP_DP_SECP256R1, 0)
 _HASHES = (ctypes.c_int * 3)(c.MD_SHA256, c.MD_SHA384, 0)
 
@@ -348,9 +343,10 @@ def _only(suite: int) -> ctypes.Array[ctypes.c_int]:
 
 
 def _session() -> Session:
-    if _turn.of is None:
+    session = _turn.get()
+    if session is None:
         raise RuntimeError("the C library called back for a session, and none runs")
-    return _turn.of
+    return session
 
 
 def _on_send(_context: int | None, data: int, size: int) -> int:
@@ -423,7 +419,8 @@ _check_cookie = c.CookieCheckCallback(_on_check_cookie)
 
 
 def _library_time() -> int:
-    return _turn.of._time() if _turn.of else c.wall_clock()
+    session = _turn.get()
+    return session._time() if session else c.wall_clock()
 
 
 c.time_source = _library_time

@@ -1,4 +1,4 @@
-"""The program `scewl`: check, generate, conform, compare, replay, inspect, provision, sss, sed, radio, lab.
+"""The program `scewl`: check, generate, conform, compare, replay, inspect, provision, sss, sed, radio, lab, relay.
 
 Results go to stdout, progress and errors to stderr. Exit codes: 0 pass (true), 1 fail (false), 2 usage, 3 error or
 inconclusive (open), 4 nothing selected, 130 interrupted.
@@ -21,7 +21,7 @@ from conformance.targets.base import HarnessError
 
 _COMMANDS: Final = (
     *("check", "generate", "conform", "compare", "replay", "inspect"),
-    *("provision", "sss", "sed", "radio", "lab"),
+    *("provision", "sss", "sed", "radio", "lab", "relay"),
 )
 """Each is a module here with `add_parser`."""
 _EXAMPLES = """examples:
@@ -37,6 +37,7 @@ _EXAMPLES = """examples:
   scewl radio --listen unix:/tmp/radio.sock  let them hear each other, and break it on purpose
   scewl sed --deployment deployment --id 10 --radio unix:/tmp/radio.sock --sss unix:/tmp/sss.sock    be one
   scewl lab lab.toml                         firmwares, Python SEDs and the SSS together
+  scewl relay --id 10 --to 1 --connect unix:/tmp/sss.sock --udp-client 127.0.0.1:4433    OpenSSL among them
 
 exit codes: 0 pass, 1 fail, 2 usage, 3 error or inconclusive, 4 nothing selected, 130 interrupted"""
 

@@ -24,6 +24,8 @@ from conformance.targets.native import NativeTarget
 from conformance.targets.reference import ReferenceTarget
 from conformance.targets.streams.links import BadAddress, parse_address
 from model.alphabet import Link
+from reference.deployment import Deployment, DeploymentError
+from reference.dialect import STANDARD
 
 _CHUNK: Final = 65_536
 _EPILOG: Final = """ADDRESS is unix:PATH or tcp:HOST:PORT, where it listens, or pty:PATH, a name that it gives to one
@@ -153,6 +155,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--native", type=Path, metavar="PROGRAM", help="our C, built by `make host`; else the reference"
     )
+    parser.add_argument(
+        "--deployment", type=Path, metavar="DIR", help="the image's, whose settings the reference keeps to"
+    )
     parser.add_argument("--pid", type=Path, metavar="FILE", help="write the process id there, once it listens")
     args = parser.parse_args(arguments)
     switch, flip = os.pipe()
@@ -161,12 +166,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         for link in Link:
             ports[link] = Port(getattr(args, link.name.lower()))
-        target: Target = NativeTarget(args.native) if args.native else ReferenceTarget()
+        dialect = Deployment.load(args.deployment).dialect if args.deployment else STANDARD
+        target: Target = NativeTarget(args.native) if args.native else ReferenceTarget(dialect=dialect)
         if args.pid is not None:
             args.pid.write_text(f"{os.getpid()}\n")
         print("listening", flush=True)
         serve(target, args.image, ports, switch)
-    except (BadAddress, HarnessError, IutFault, OSError) as error:
+    except (BadAddress, DeploymentError, HarnessError, IutFault, OSError) as error:
         print(f"device: {error}", file=sys.stderr)
         return 3
     except KeyboardInterrupt:
