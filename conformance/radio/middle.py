@@ -110,7 +110,7 @@ class Middle:
 
     def close(self) -> None:
         """Leave, when the radio has taken all that was said: what waits goes on."""
-        with contextlib.suppress(OSError):  # as it would not have, had the socket been closed with frames unread in it
+        with contextlib.suppress(OSError):  # a radio that cannot tell him of a frame takes the connection for broken
             self._socket.settimeout(_PATIENCE)
             self._socket.shutdown(socket.SHUT_WR)
             while self._socket.recv(_CHUNK):

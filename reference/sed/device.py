@@ -113,8 +113,8 @@ class Device:
             if self._socket:
                 Path(self._socket).unlink(missing_ok=True)
         self.controller.switch_off()
-        # Whoever closes a socket with something unread in it takes back what the other side has not read yet: so the
-        # own half is ended first, and what comes is read, and dropped, until the other half ends.
+        # A radio that writes to a socket that is closed takes the connection for broken, and may not have read the last
+        # frame yet: so the own half is ended first, and what comes is read, and dropped, until the other half ends.
         for writer in self._links.values():
             with contextlib.suppress(OSError):
                 writer.write_eof()

@@ -170,14 +170,6 @@ def test_what_one_connection_left_half_the_next_does_not_continue(folder: Path) 
         assert sed.wait(timeout=60) == Message(2, b"anew")
 
 
-def test_what_was_sent_goes_out_although_something_is_unread(folder: Path) -> None:
-    with wire(folder / "radio") as radio:
-        with Sed(folder / "deployment", 10, radio=f"unix:{folder}/radio") as sed:
-            radio.first().sendall(bytes(100_000))
-            sed.send(2, b"last words")
-        assert radio.first().recv(100) == Frame(2, 10, b"last words").encode()
-
-
 def test_a_radio_that_does_not_read_loses_frames_and_holds_nobody_up(folder: Path) -> None:
     with wire(folder / "radio"), Sed(folder / "deployment", 10, radio=f"unix:{folder}/radio") as sed:
         for _ in range(60):
