@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from conformance.mixed.control import Control
 from conformance.mixed.file import LabFile, parse
 from conformance.mixed.lines import json_line
 from conformance.mixed.secrets import Handshakes
+from conformance.mixed.steps import from_words
 from conformance.mixed.world import World
 from conformance.onlooker.judge import judge_capture
 from conformance.onlooker.verdict import Standing
@@ -279,6 +281,40 @@ def test_firmwares_and_python_in_all_mixes_watched_and_recorded(devices: str, tm
     trace = [json.loads(line) for line in (tmp_path / "10.jsonl").read_text().splitlines()]
     assert trace[0]["device"] == 10 and [s["n"] for s in trace[1:-1]] == list(range(len(trace) - 2))
     assert trace[-1]["verdict"] == "PASS" and (tmp_path / "10.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+def some_act(chance: random.Random) -> str:
+    """A command, drawn: what CPUs do, what goes wrong, and junk in and between frames. None is of the FAA."""
+    by = chance.choice((10, 11))
+    other, kind = 21 - by, chance.random()
+    if kind < 0.3:
+        ids = chance.choice(((by, other), (chance.choice((0, 1, by, other)), chance.choice((1, other, by)))))
+        frame = Frame(*ids, chance.randbytes(chance.randrange(80))).encode()
+        junk = chance.choice((frame, frame, chance.randbytes(chance.randrange(1, 60))))
+        return f"inject {by} {chance.choice(('radio', 'sss', 'cpu'))} {junk.hex()}"
+    if kind < 0.5:
+        return f"send {by} {other} {chance.choice((0, 5, 1000, 3000))}"
+    if kind < 0.65:
+        return f"{chance.choice(('register', 'deregister'))} {by}"
+    if kind < 0.75:
+        return chance.choice((f"boot {by}", "restart"))
+    return f"{chance.choice(('lose', 'duplicate', 'cut'))} flight={chance.randint(1, 6)}" if kind < 0.85 else "mend"
+
+
+@pytest.mark.parametrize(("seed", "devices"), [(1, "10f 11f"), (2, "10f 11f"), (3, "10f 11p"), (4, "10p 11p")])
+def test_whatever_is_done_nobody_is_accused_and_nothing_breaks(seed: int, devices: str) -> None:
+    chance = random.Random(seed)
+    world, acts = build_module.build(lab(devices=devices, seed=seed, link={"radio": {"latency": "2ms"}}))
+    try:
+        world.boot()
+        for _ in range(60):
+            acts.do(from_words(some_act(chance), world.devices))
+            for _ in range(chance.choice((0, 1, 3, 20, 1_000))):
+                if not world.step():
+                    break
+        assert world.counts.delivered
+    finally:
+        world.close()
 
 
 def test_the_real_state_stands_beside_the_model_s(tmp_path: Path) -> None:
