@@ -21,13 +21,14 @@ from conformance.wire.handshake import (
     ClientHello,
     Fragment,
     HandshakeType,
+    HelloVerifyRequest,
     Message,
     ServerHello,
     Standing,
     parse_fragments,
     parse_message,
 )
-from conformance.wire.records import ContentType, Malformed, Record, parse_alert, parse_datagram
+from conformance.wire.records import DTLS_1_0, DTLS_1_2, ContentType, Malformed, Record, parse_alert, parse_datagram
 from conformance.wire.secrets import SessionKeys
 from model.alphabet import MTU, PLAINTEXT, SSS_ID, Ca, Event
 
@@ -187,7 +188,9 @@ def _message(memory: Memory, session: Session, message: Message) -> list[Event]:
     if message.type is HandshakeType.HELLO_REQUEST:
         return forged
     if message.type is HandshakeType.HELLO_VERIFY_REQUEST:
-        return forged if isinstance(body, Malformed) else [Event("verify-request", (session.peer,))]
+        # Its version is one of DTLS 1.0 to 1.2, which count downwards (RFC 6347, section 4.2.1).
+        known = isinstance(body, HelloVerifyRequest) and DTLS_1_2 <= body.version <= DTLS_1_0
+        return [Event("verify-request", (session.peer,))] if known else forged
     before = bytes(session.transcript)
     session.transcript += message.encode()
     if isinstance(body, ServerHello):

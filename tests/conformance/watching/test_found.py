@@ -104,6 +104,16 @@ def test_a_hello_request_takes_no_messages_place() -> None:
     assert world.messages(4) == [(3, b"message")] and not alarms
 
 
+def test_a_hello_verify_request_of_no_version_may_be_refused() -> None:
+    world, alarms = watched_world(3, 4)
+    first_hello(world, 3, 4)
+    request = Message(HandshakeType.HELLO_VERIFY_REQUEST, 0, b"\xfe\xfc\x04abcd").encode()
+    forged = Record(ContentType.HANDSHAKE, DTLS_1_2, 0, 0, request).encode()
+    world.inject(3, Link.RADIO, Frame(3, 4, forged).encode())
+    assert world.sent[-1][2].payload[0] == ContentType.ALERT and world.states()[0] == "IDLE"
+    assert not alarms
+
+
 def test_the_sss_refuses_nobody_before_his_cookie() -> None:
     """SES-6: a hello that nobody could agree to gets a HelloVerifyRequest like any other."""
     world, sss, alarms = watched_sss(3)
