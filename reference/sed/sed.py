@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 from model.alphabet import DEREGISTER, REGISTER, Link
 from reference.controller import Controller
 from reference.deployment import Deployment, DeploymentError
-from reference.dialect import Dialect
 from reference.image import SEED_SIZE
 from reference.sed.device import Device
 from reference.sed.words import Event, Message, SedError
@@ -136,8 +135,7 @@ def power_up(folder: Path, sed_id: int) -> Controller:
     """The controller of a SED, with a boot seed of this power-up (ADV-3). Raises DeploymentError."""
     deployment = Deployment.load(folder)
     image = deployment.image(sed_id, os.urandom(SEED_SIZE))
-    dialect = Dialect(suite=deployment.suite, cn_pattern=deployment.cn_pattern)
-    return Controller(image, boot_entropy=os.urandom(SEED_SIZE), dialect=dialect)
+    return Controller(image, boot_entropy=os.urandom(SEED_SIZE), dialect=deployment.dialect)
 
 
 def _background() -> asyncio.AbstractEventLoop:

@@ -64,8 +64,8 @@ def test_the_table(scewl, capture) -> None:
         "      7     0.000000  10    in  sss    SSS > 10             1  0/6, 1/0   CCS, Finished",
         "      8     0.000000  10    out sss    10 > SSS             1  1/1        data #1, 4 B  "
         "[request: register 10]",
-        "      9     0.000000  10    in  sss    SSS > 10             1  1/1        data #1, 843 B  "
-        "[response: registered 10, CA certificate 379 B, certificate 333 B, key 121 B]",
+        "      9     0.000000  10    in  sss    SSS > 10             1  1/1        data #1, 844 B  "
+        "[response: registered 10, CA certificate 379 B, certificate 334 B, key 121 B]",
         "     10     0.000000  10    out sss    10 > SSS             1  1/2        close_notify",
         "     11     0.000000  10    out cpu    SSS > CPU                          answer: registered 10",
         "     12     0.000000  10    in  sss    SSS > 10             1  1/2        close_notify",

@@ -38,7 +38,7 @@ def test_text_is_drawn_like_this(explained) -> None:
         "                |      |----->|    6 Certificate ... Finished",
         "                |      |<-----|    7 CCS, Finished",
         "                |      |----->|    8 data #1, 4 B, request: register 10",
-        "                |      |<-----|    9 data #1, 843 B, response: registered 10, CA certif...",
+        "                |      |<-----|    9 data #1, 844 B, response: registered 10, CA certif...",
         "                |      |----->|    10 close_notify",
         "                |<-----|      |    11 answer: registered 10",
         "                |      |<-----|    12 close_notify",
