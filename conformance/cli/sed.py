@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,10 @@ from conformance.cli.shared import UsageError, common_options
 from model.alphabet import Link
 
 if TYPE_CHECKING:
+    from reference.controller import Controller
     from reference.sed.commands import Command
+    from reference.sed.node import Node
+    from reference.sed.program import Watch
 
 _EPILOG = """commands, one a line, typed, from a pipe, a file or -c:
 {help}
@@ -27,9 +31,11 @@ examples:
       a peer for others, whose events are JSON lines
   scewl sed --deployment deployment --id 10 --radio unix:/tmp/radio.sock --cpu unix:/tmp/cpu.sock
       a CPU of your own, which speaks SCEWL frames
+  scewl sed --deployment deployment --id 10 --radio unix:/tmp/radio.sock -c stay --watch alarms
+      with the model beside it; `scewl replay alarms/watched-10-1.jsonl` shows what was wrong
 
-exit codes: 0 all commands done (or SIGTERM), 1 a command failed, 2 usage, 3 the radio or the SSS is not there,
-130 SIGINT"""
+exit codes: 0 all commands done (or SIGTERM), 1 a command failed or the watch gave an alarm, 2 usage, 3 the radio or
+the SSS is not there, 130 SIGINT"""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -72,6 +78,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="SECONDS",
         help="how long the radio or the SSS may be away before what needs it fails (default: 10)",
     )
+    parser.add_argument(
+        "--watch",
+        type=Path,
+        metavar="DIR",
+        help="judge each step by the model; what no rule allows ends the SED, and its ladder and trace go to this "
+        "folder (docs/watching.md)",
+    )
+    parser.add_argument("--go-on", action="store_true", help="with --watch: it does not end the SED")
     parser.set_defaults(run=run_sed)
 
 
@@ -98,8 +112,9 @@ def run_sed(args: argparse.Namespace) -> int:
             as_json=args.json,
             timeout=args.timeout,
             patience=args.patience,
+            go_on=args.go_on,
         )
-        return program.run(power_up(args.deployment, args.id), settings, _script(args))
+        return program.run(power_up(args.deployment, args.id), settings, _script(args), _watch(args))
     except (DeploymentError, ListenError, BadCommandError) as error:
         raise UsageError(str(error)) from error
 
@@ -115,3 +130,22 @@ def _script(args: argparse.Namespace) -> list[Command] | None:
         except UnicodeDecodeError as error:
             raise UsageError(f"{args.script} is not UTF-8: {error.reason} at byte {error.start}") from error
     return None
+
+
+def _watch(args: argparse.Namespace) -> Watch | None:
+    """What puts the model beside the controller. Raises UsageError."""
+    if args.watch is None:
+        if args.go_on:
+            raise UsageError("--go-on says what becomes of an alarm: it goes with --watch DIR")
+        return None
+    if args.watch.exists() and not args.watch.is_dir():
+        raise UsageError(f"--watch {args.watch}: it is no folder")
+    from conformance.watching import watch  # late: most SEDs run without
+    from conformance.watching.alarms import AlarmFolder
+
+    def around(controller: Controller, say: Callable[..., None]) -> Node:
+        if controller.fatal:
+            raise UsageError(f"SED {args.id} does not start: {controller.fatal}; there is nothing to watch")
+        return watch(controller, AlarmFolder(args.watch, say), go_on=args.go_on)
+
+    return around

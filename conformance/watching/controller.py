@@ -23,6 +23,7 @@ from model.state import State
 from model.verdict import Verdict
 from reference.controller import Controller
 from reference.controller import State as Mode
+from reference.endings import Ending
 
 MOST_SECRETS = 1_000
 """Sessions whose secrets the judge keeps at least: more than can matter to one that runs."""
@@ -156,6 +157,24 @@ class WatchedController:
         """New pairs of client_random and master secret, for a key log; they are handed out once."""
         out, self._secrets = self._secrets, []
         return out
+
+    def endings(self) -> list[Ending]:
+        """The sessions that ended, in order; they are handed out once."""
+        return self.node.endings()
+
+    @property
+    def unread(self) -> int:
+        """Bytes of the CPU that have come and that it has not looked at yet (SES-5)."""
+        return self.node.unread + sum(map(len, self._cpu))
+
+    def unplug(self, link: Link) -> None:
+        """A stream has ended: half a frame that came on it is not continued."""
+        self._readers[link] = FrameReader()
+        self.node.unplug(link)
+
+    def switch_off(self) -> None:
+        """Power off: keys are zeroised. No further use."""
+        self.node.switch_off()
 
     def told(self) -> Alarm:
         """What it has done so far, judged once more from the bytes: PASS unless something was wrong.

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from model.alphabet import FAA_ID, HIGHEST_ID, MAX_MESSAGE, REFUSED, SSS_ID, Link
-from reference.controller import Controller
 from reference.endings import Doing, Ending, How
 from reference.frame import Frame, FrameReader
 from reference.registration import Request
+from reference.sed.node import Node
 from reference.sed.words import (
     Event,
     LinkGone,
@@ -48,7 +48,7 @@ class Device:
     """One SED. Made inside a running event loop; `start` connects it, `close` ends it."""
 
     def __init__(
-        self, controller: Controller, addresses: dict[Link, Address], tell: Callable[[Event], None], keylog: Path | None
+        self, controller: Node, addresses: dict[Link, Address], tell: Callable[[Event], None], keylog: Path | None
     ) -> None:
         """`addresses` of the radio and, if there is one, the SSS; `tell` gets each event as it happens.
 

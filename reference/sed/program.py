@@ -8,7 +8,7 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from model.alphabet import DEREGISTER, REGISTER, Link
 from reference.controller import Controller
 from reference.sed.commands import HELP, BadCommandError, Command, parse
 from reference.sed.device import Device
+from reference.sed.node import Node
 from reference.sed.words import Event, LinkGone, Refused, SedError, TimedOut
 from reference.service.listen import Address
 
@@ -39,29 +40,41 @@ class Settings:
     """Seconds for each command; None: as long as the protocol takes."""
     patience: float | None = None
     """Seconds that a link may be away."""
+    go_on: bool = False
+    """Whether an alarm of the watch leaves the SED running."""
 
 
-def run(controller: Controller, settings: Settings, script: list[Command] | None) -> int:
+Watch = Callable[[Controller, Callable[..., None]], Node]
+"""Puts something around the controller that tells its alarms: an event's name, then what belongs to it."""
+
+
+def run(controller: Controller, settings: Settings, script: list[Command] | None, watch: Watch | None = None) -> int:
     """Be the SED until its commands are done or a signal comes; returns the exit code.
 
-    Without a script commands come from standard input, or, with `settings.cpu`, frames from a CPU. Raises ListenError,
-    OSError for a key log that cannot be written, BrokenPipeError.
+    Without a script commands come from standard input, or, with `settings.cpu`, frames from a CPU. What `watch` puts
+    around the controller runs in its place; its alarm is a failure. Raises ListenError, OSError for a key log that
+    cannot be written, BrokenPipeError.
     """
 
     async def whole() -> int:
-        return await _Program(controller, settings).run(script)
+        program = _Program(controller, settings, watch)
+        code = await program.run(script)
+        return FAILED if program.diverged and code == DONE else code
 
     return asyncio.run(whole())
 
 
 class _Program:
-    def __init__(self, controller: Controller, settings: Settings) -> None:
+    def __init__(self, controller: Controller, settings: Settings, watch: Watch | None) -> None:
+        self.diverged = False
+        """Whether the watch has seen what no rule allows."""
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[int] = self._loop.create_future()
         self._command: asyncio.Task[None] | None = None
         self._interactive = script_is_a_person() and settings.cpu is None
-        self._device = Device(controller, settings.addresses, self._tell, settings.keylog)
+        node = watch(controller, self._alarm) if watch else controller
+        self._device = Device(node, settings.addresses, self._tell, settings.keylog)
 
     async def run(self, script: list[Command] | None) -> int:
         self._interactive &= script is None
@@ -169,6 +182,13 @@ class _Program:
         if self._settings.as_json or not (own_end or refused):
             aside = event.event not in ("message", "answer")
             self._say({"event": event.event, **event.fields}, event.words(), aside=aside)
+
+    def _alarm(self, event: str, **fields: Any) -> None:
+        self._say({"event": event, **fields}, f"{fields['verdict']}: {fields['reason']} ({fields['text']})", aside=True)
+        if fields["verdict"] == "FAIL":
+            self.diverged = True
+            if not self._settings.go_on and not self._ended.done():  # it takes and says nothing more
+                self._ended.set_result(FAILED)
 
     def _say(self, fields: dict[str, Any], words: str, *, aside: bool = False) -> None:
         """A JSON line, or words: results on stdout, everything else (`aside`) on stderr."""

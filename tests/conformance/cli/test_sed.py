@@ -18,10 +18,13 @@ from typing import Any
 
 import pytest
 
+from reference.controller import Controller
 from reference.deployment import Deployment
 
 Scewl = Callable[..., Any]
 PROGRAM = [sys.executable, "-c", "import sys; from conformance.cli import main; sys.exit(main())"]
+PROMPT_ENDS = b"\x1b[?2004l"
+"""What a terminal is told when a line has been taken: pastes are no longer bracketed."""
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +129,34 @@ def test_two_talk(world: Path, scewl: Scewl, tmp_path: Path) -> None:
     assert bytes.fromhex(messages[1]["hex"]) == bytes(range(256)) and listener.returncode == 0
 
 
+def test_with_the_model_beside_them_two_talk_and_nothing_is_wrong(world: Path, scewl: Scewl, tmp_path: Path) -> None:
+    watch = ["--watch", f"{tmp_path}/alarms"]
+    listener = start(world, 11, "--json", "-c", "register", "-c", "wait", *watch)
+    assert line(listener)["event"] == line(listener)["event"] == "link"
+    while line(listener)["event"] != "answer":
+        pass
+    ended = scewl(*sed(world, 10, "-c", "register", "-c", f"send 11 {'x' * 2_000}", "-c", "deregister", *watch))
+    assert (ended.code, ended.out.splitlines()) == (0, ["registered", "sent to 11, 2000 B", "deregistered"])
+    assert "message" in listener.communicate(timeout=60)[0] and listener.returncode == 0
+    assert list((tmp_path / "alarms").iterdir()) == []
+
+
+@pytest.mark.parametrize("go_on", [False, True])
+def test_a_wrong_controller_is_told_about(
+    world: Path, scewl: Scewl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, go_on: bool
+) -> None:
+    answer = Controller._answer
+    monkeypatch.setattr(Controller, "_answer", lambda node, op: (answer(node, op), answer(node, op)))
+    watch = ["--watch", f"{tmp_path}/alarms", *["--go-on"] * go_on]
+    ended = scewl(*sed(world, 10, "--json", "-c", "register", "-c", "status", *watch))
+    events = [json.loads(text) for text in ended.out.splitlines()]
+    (alarm,) = [e for e in events if e["event"] == "diverged"]
+    assert ended.code == 1 and "REG-4" in alarm["requirements"]
+    assert any(e["event"] == "status" for e in events) is go_on  # without it, the SED has ended
+    assert {p.name for p in (tmp_path / "alarms").iterdir()} == {"watched-10-1.jsonl", "watched-10-1.txt"}
+    assert scewl("replay", f"{tmp_path}/alarms/watched-10-1.jsonl").code == 1
+
+
 def test_commands_from_a_pipe(world: Path, scewl: Scewl, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("register\n\nsned 11 x\nderegister\n"))
     ended = scewl(*sed(world, 12))
@@ -212,9 +243,10 @@ def test_a_terminal(world: Path) -> None:
         until(b"10>")
         for command in (b"wait", b"stay"):  # an earlier `wait` found the message that has come
             os.write(master, command + b"\r")
+            until(PROMPT_ENDS)  # before that, SIGINT would drop the line
             while b"not waited for any longer" not in seen:
-                process.send_signal(signal.SIGINT)
-                if select.select([master], [], [], 0)[0]:
+                process.send_signal(signal.SIGINT)  # lost if the command has not quite begun: then once more
+                while b"not waited for any longer" not in seen and select.select([master], [], [], 2)[0]:
                     seen += os.read(master, 4_096)
             until(b"not waited for any longer")
             until(b"10>")
@@ -241,6 +273,8 @@ def test_a_terminal(world: Path) -> None:
         (["--id", "10", "--radio", "unix:/x", "-c", "send-hex 11 0g"], 2, "'0g' is not hexadecimal"),
         (["--id", "10", "--radio", "unix:/x", "-c", "send-file 11 /none"], 2, "/none: No such file or directory"),
         (["--id", "10", "--radio", "unix:/x", "-c", f"send 11 {'x' * 16_385}"], 2, "at most 16,384 bytes (FRM-2)"),
+        (["--id", "10", "--radio", "unix:/x", "-c", "stay", "--go-on"], 2, "it goes with --watch DIR"),
+        (["--id", "10", "--radio", "unix:/x", "-c", "stay", "--watch", "/dev/null"], 2, "/dev/null: it is no folder"),
         (["--id", "10", "--radio", "unix:/x", "-c", "wait for it"], 2, "`wait` is followed by seconds"),
         (["--id", "10", "--radio", "unix:/x", "-c", "wait inf"], 2, "nobody can wait for inf s"),
         (["--id", "10", "--radio", "unix:/x", "-c", "register now"], 2, "`register` stands alone"),
