@@ -70,6 +70,7 @@ class ReferenceTarget(Target):
 
     def _reaction(self, debug: tuple[str, ...] = ()) -> Reaction:
         controller = self.controller
+        controller.endings()  # nobody asks for them here; what is kept for somebody would look like growth
         links: dict[Link, bytearray] = {}
         for link, frame in controller.outgoing():
             links.setdefault(link, bytearray()).extend(frame)
