@@ -1,7 +1,7 @@
 """Frames in a byte stream."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference.frame import Frame, FrameReader
@@ -47,6 +47,7 @@ def test_maximum_may_depend_on_the_header() -> None:
     assert reader.next() is None
 
 
+@settings(derandomize=True, deadline=None)
 @given(
     st.lists(st.builds(Frame, st.integers(0, 65535), st.integers(0, 65535), st.binary(max_size=40))), st.integers(1, 9)
 )
@@ -54,6 +55,7 @@ def test_what_is_written_is_read(frames: list[Frame], chunk: int) -> None:
     assert read(b"".join(f.encode() for f in frames), chunk=chunk)[0] == frames
 
 
+@settings(derandomize=True, deadline=None)
 @given(st.lists(st.sampled_from([b"S", b"C", b"SC", b"\x00", b"\x03\x00", b"\xff", FRAME.encode()])))
 def test_any_bytes_in_any_chunks_read_alike(parts: list[bytes]) -> None:
     data = b"".join(parts)

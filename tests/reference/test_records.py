@@ -1,6 +1,6 @@
 """Record headers and ClientHellos."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_world import World
 
@@ -36,6 +36,7 @@ def test_damaged_hellos_are_none() -> None:
         assert client_hello(record) is None
 
 
+@settings(derandomize=True, deadline=None)
 @given(st.binary(max_size=80))
 def test_any_bytes(data: bytes) -> None:
     for record in split(data):
