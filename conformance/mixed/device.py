@@ -216,9 +216,9 @@ class Device:
 
     def know(self, elf: Elf) -> None:
         """Find the variables that `real_state` reads."""
-        places = [elf.symbol(name) for name in ("state", "registered")]
-        if all(place is not None and place[1] == 1 for place in places):
-            self._symbols = tuple(place[0] for place in places if place)  # type: ignore[assignment]
+        state, registered = elf.symbol("state"), elf.symbol("registered")
+        if state and registered and state[1] == registered[1] == 1:
+            self._symbols = state[0], registered[0]
 
 
 def _words(state: State) -> str:
