@@ -15,10 +15,14 @@
 
 /** FRM-6: CPU frames that belong to another protocol, or to ourselves. For a debugger to look at. */
 static uint32_t cpu_frames_dropped;
+/** What handles keys may have run since the stack was cleared. Bytes that came do not count: a message comes in a
+ *  thousand pieces, and the processor would do little else than clear. */
+static bool stack_used = true;
 
 enum scewl_fate controller_cpu_fate(struct scewl_header header) {
     bool oversize = header.length > SCEWL_MAX_MESSAGE;
     bool foreign = header.target == SCEWL_BROADCAST || header.target == dtls_own_id();
+    stack_used = true;
     dtls_preempt();
     if (!dtls_free()) {
         return SCEWL_WAIT; /* SES-5 */
@@ -30,6 +34,7 @@ enum scewl_fate controller_cpu_fate(struct scewl_header header) {
 }
 
 bool controller_frame(enum link link, struct scewl_header header, const uint8_t *payload) {
+    stack_used = true;
     if (link != LINK_CPU) {
         if (link == LINK_RADIO && scewl_writing(LINK_RADIO)) {
             return false; /* FRM-5: its answer would fall into the middle of an FAA frame */
@@ -60,7 +65,10 @@ bool controller_round(void) {
     bool worked = false;
     for (unsigned link = 0; link < LINK_COUNT; link++) {
         /* First, so that a message put aside goes before whatever comes next (section 5, pinned 6). */
-        worked |= dtls_check_timers();
+        if (dtls_check_timers()) {
+            worked = true;
+            stack_used = true;
+        }
         worked |= dtls_state() == DTLS_FATAL_ERROR ? scewl_discard((enum link)link) : scewl_pump((enum link)link);
     }
     return worked;
@@ -71,7 +79,10 @@ int main(void) {
     dtls_setup();
     for (;;) {
         if (!controller_round()) {
-            port_stack_clear();
+            if (stack_used) {
+                port_stack_clear();
+                stack_used = false;
+            }
             port_wait();
         }
     }

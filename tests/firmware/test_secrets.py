@@ -32,8 +32,8 @@ PAINT = bytes.fromhex("ac57fe5a")
 """Word of SRAM that nothing has used (`memory.c`)."""
 STACK = range(0x100, 0x1100)
 """Where the stack lies in SRAM."""
-MAIN = 128
-"""Bytes at its top that `main` and what it sleeps in may hold."""
+MAIN = 256
+"""Bytes at its top that `main` may hold, with what it sleeps in and what takes bytes from the links."""
 
 
 def scalar(der: bytes) -> bytes:
@@ -380,6 +380,28 @@ def test_a_teardown_that_forgets_something_is_caught(tmp_path: Path, file: str, 
         wrong.target.close()
 
 
+def end_in_silence_and_for_the_cpu(bench: Watched) -> None:
+    """A session that only timers move, and one that ends as the CPU begins to say something (ADV-1)."""
+    register(bench)
+    bench.register_peers()
+    stop_at(bench, is_handshake(SERVER_HELLO))
+    bench.cpu(PEER, b"a message")
+    bench.advance(200_000)
+    assert bench.deadline is None
+    assert unclear(bench) == 0, "after the last timer"
+    stop_at(bench, is_handshake(SERVER_HELLO))
+    bench.peer_cpu(LOW, ME, b"a message")
+    bench.advance(7_000)
+    assert bench.deadline is not None
+    bench.give(Link.CPU, Frame(PEER, ME, bytes(100)).encode()[:8])
+    assert bench.deadline is None
+    assert unclear(bench) == 0, "after a session that gave way"
+
+
+def test_nothing_is_left_after_silence_and_after_giving_way(bench: Watched) -> None:
+    end_in_silence_and_for_the_cpu(bench)
+
+
 # --- wrong firmwares -------------------------------------------------------------------------------------------------
 
 FORGETFUL = {
@@ -389,7 +411,7 @@ FORGETFUL = {
         "    if (state == DTLS_TALKING_TO_SSS) {\n        mbedtls_platform",
         "    if (false) {\n        mbedtls_platform",
     ),
-    "stack": ("controller.c", "            port_stack_clear();\n", ""),
+    "stack": ("controller.c", "                port_stack_clear();\n", ""),
     "session": ("session.c", "        mbedtls_ssl_free(&ssl);\n", ""),
     "key": ("credentials.c", "    mbedtls_pk_free(&set->key);\n", ""),
 }
@@ -402,5 +424,25 @@ def test_a_firmware_that_forgets_to_clear_is_caught(tmp_path: Path, name: str) -
     try:
         with pytest.raises(AssertionError, match=r"after|registered"):
             register_talk_and_leave(wrong)
+    finally:
+        wrong.target.close()
+
+
+USED = {
+    "after everything": ("const uint8_t *payload) {\n    stack_used = true;\n", "const uint8_t *payload) {\n"),
+    "after the last timer": (
+        "            worked = true;\n            stack_used = true;\n",
+        "            worked = true;\n",
+    ),
+    "after a session that gave way": ("    stack_used = true;\n    dtls_preempt();\n", "    dtls_preempt();\n"),
+}
+
+
+@pytest.mark.parametrize("when", USED)
+def test_a_stack_that_is_thought_to_be_clear_is_caught(tmp_path: Path, when: str) -> None:
+    wrong = watch(build(tmp_path / "build", f"SRC={change(tmp_path, 'controller.c', *USED[when])}"))
+    try:
+        with pytest.raises(AssertionError, match=when):
+            (register_talk_and_leave if when == "after everything" else end_in_silence_and_for_the_cpu)(wrong)
     finally:
         wrong.target.close()
