@@ -5,6 +5,7 @@ from __future__ import annotations
 from conformance.abstraction.conduct import (
     acceptable,
     acceptable_offer,
+    flight,
     flight_whole,
     hear_finished,
     in_order,
@@ -36,6 +37,8 @@ LAST_OF_FLIGHT = {HandshakeType.HELLO_VERIFY_REQUEST: 2, HandshakeType.SERVER_HE
 """The last unprotected message of a server's flight, and the flight."""
 MAX_CLOSING = 64
 """Protected handshake records that are kept for a peer's Finished: more than the smallest fragments of one need."""
+ASKED_HASHES = (4, 5)
+"""SHA-256 and SHA-384 (RFC 5246, section 7.4.1.4.1): those that the suites have."""
 CHANGE_CIPHER_SPEC = b"\1"
 """Its content (RFC 5246, section 7.1)."""
 
@@ -115,14 +118,26 @@ def _fragment(memory: Memory, source: int, fragment: Fragment) -> list[Event]:
         return [Event("forged", (source,))]  # DTL-3: a server says nothing else before it has seen its cookie
     if fragment.type is HandshakeType.HELLO_VERIFY_REQUEST and (session.offer_seq > 0 or not session.client):
         return [Event("verify-request", (source,))]  # of no hello that waits for one: it takes no message's place
+    refused = [Event("forged", (source,))] if _can_never_be_right(session, fragment) else []
     if session.inbound.is_too_early(fragment) and fragment.message_seq <= session.inbound.next_seq + MAX_AHEAD:
-        return []
+        return refused
     match session.inbound.standing(fragment):
         case Standing.REPEAT if fragment.type in LAST_OF_FLIGHT:
             return [Event("repeat", (source, LAST_OF_FLIGHT[fragment.type], PLAINTEXT))]
         case Standing.FOREIGN:
             return _instead(memory, session, fragment) or [Event("forged", (source,))]
-    return _fed(memory, session, fragment)
+    return _fed(memory, session, fragment) or refused
+
+
+def _can_never_be_right(session: Session, fragment: Fragment) -> bool:
+    """Whether a message may be refused before its turn: a ServerHelloDone with a number that leaves no room for a
+    CertificateRequest (DTL-1), or a CertificateVerify with another hash than was asked for (RFC 5246, section 7.4.8)."""
+    match fragment.type:
+        case HandshakeType.SERVER_HELLO_DONE:
+            return fragment.message_seq < len(flight(True, session.rsa))
+        case HandshakeType.CERTIFICATE_VERIFY if fragment.offset == 0 and fragment.body:
+            return fragment.body[0] not in ASKED_HASHES
+    return False
 
 
 def _instead(memory: Memory, session: Session, fragment: Fragment) -> list[Event]:
@@ -174,6 +189,9 @@ def _client_hello(
     running = session is not None and not session.client and session.client_random == hello.random
     if running and session is not None and not session.fresh(record):
         return [Event("noise", (source,))]
+    if running and session is not None and not session.established and message.message_seq != session.hello_seq:
+        # The cookie does not cover the number, and with another one it is another message.
+        return _fragment(memory, source, Fragment(message.type, len(message.body), message.message_seq, 0, message.body))
     if not acceptable_offer(hello, memory.identity.suite):
         memory.refused.add(source)
         return [Event("noise", (source,))]

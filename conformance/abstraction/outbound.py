@@ -163,6 +163,7 @@ class Outbound:
             opening.client_random,
             Assembler(opening.message.message_seq + 1, KEPT_AHEAD),
             server_random=hello.random,
+            hello_seq=opening.message.message_seq,
             rsa=self.memory.identity.rsa,
             suite=hello.suite,
             transcript=bytearray(opening.message.encode()),

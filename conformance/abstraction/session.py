@@ -113,6 +113,8 @@ class Session:
     client_random: bytes
     inbound: Assembler
     server_random: bytes = b""
+    hello_seq: int = 0
+    """As a server: the `message_seq` of the hello that is being served."""
     rsa: bool = False
     """The deployment exchanges keys by RSA."""
     suite: int = 0

@@ -24,6 +24,20 @@ def first_hello(world: World, sed: int, target: int) -> Frame:
     return world.sent[-1][2]
 
 
+def lose_from(world: World, kind: HandshakeType, *, with_cookie: bool = False) -> None:
+    """Lose everything from the first datagram on that begins with this message."""
+    gone = False
+
+    def judge(_medium: str, frame: Frame) -> bool:
+        nonlocal gone
+        record = records_of(frame.payload)[0]
+        right = record.epoch == 0 and record.content_type is ContentType.HANDSHAKE and record.fragment[0] == kind
+        gone = gone or (right and bool(record.fragment[5]) >= with_cookie)
+        return not gone
+
+    world.judge = judge
+
+
 def test_an_faa_frame_for_broadcast_reaches_the_cpu_unchanged() -> None:
     world, alarms = watched_world(3)
     world.inject(3, Link.RADIO, Frame(BROADCAST, FAA_ID, b"to all").encode())
@@ -122,3 +136,27 @@ def test_the_sss_refuses_nobody_before_his_cookie() -> None:
     sss.receive(3, Frame(1, 3, hello.payload[:at] + b"\0\1" + hello.payload[at + 2 :]).encode(), 0)
     (answer,) = sss.outgoing()
     assert frame_of(answer[1]).payload[13] == HandshakeType.HELLO_VERIFY_REQUEST and not alarms
+
+
+def test_a_server_hello_done_that_can_never_be_right_may_be_refused_before_its_turn() -> None:
+    world, alarms = watched_world(3, 4)
+    lose_from(world, HandshakeType.SERVER_HELLO)
+    world.cpu(3, 4, b"message")
+    done = Message(HandshakeType.SERVER_HELLO_DONE, 2, b"").encode()
+    world.inject(3, Link.RADIO, Frame(3, 4, Record(ContentType.HANDSHAKE, DTLS_1_2, 0, 54, done).encode()).encode())
+    assert world.sent[-1][2].payload[0] == ContentType.ALERT and world.states()[0] == "IDLE"
+    assert not alarms
+
+
+def test_a_hello_with_another_number_is_not_the_one_that_is_served() -> None:
+    """The cookie does not cover `message_seq`: somebody can change it on the way, and the client then repeats in vain."""
+    world, sss, alarms = watched_sss(3)
+    lose_from(world, HandshakeType.CLIENT_HELLO, with_cookie=True)
+    world.cpu(3, 1, Request(3, 0).encode())
+    hello = world.sent[-1][2].payload
+    altered = hello[:17] + b"\1" + hello[18:]
+    for number, datagram in ((1, altered), (2, hello)):
+        record = datagram[:10] + bytes([number]) + datagram[11:]
+        sss.receive(3, Frame(1, 3, record).encode(), 0)
+        assert bool(sss.outgoing()) == (number == 1)
+    assert not alarms
