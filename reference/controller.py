@@ -224,7 +224,7 @@ class Controller:
                 self._take_record(record, now)
             else:
                 self._dropped["record"] += 1  # of no session, or of the one with the SSS on the other link (SES-5)
-            self._settle(now)
+        self._settle(now)  # not sooner: what is left of a datagram that ended a session is not of the next one
 
     def _take_wire(self, frame: Frame, now: int) -> None:
         self._stir(now, frame.encode())
@@ -232,9 +232,9 @@ class Controller:
             to_us = frame.source == SSS_ID and frame.target == self.sed_id
             if to_us and self.state is State.TALKING_TO_SSS and not records.is_client_hello(record):
                 self._take_record(record, now)
-                self._settle(now)
             else:
                 self._dropped["record"] += 1  # SES-5
+        self._settle(now)
 
     def _settle(self, now: int) -> None:
         """Do what happens by itself: resume the message put aside (SES-9), then see what the CPU's frame may do."""

@@ -130,8 +130,8 @@ def _fragment(memory: Memory, source: int, fragment: Fragment) -> list[Event]:
 
 
 def _can_never_be_right(session: Session, fragment: Fragment) -> bool:
-    """Whether a message may be refused before its turn: a ServerHelloDone with a number that leaves no room for a
-    CertificateRequest (DTL-1), or a CertificateVerify with another hash than was asked for (RFC 5246, section 7.4.8)."""
+    """Whether a message may be refused before its turn: a ServerHelloDone whose number leaves no room for a
+    CertificateRequest (DTL-1), or a CertificateVerify with another hash than was asked for (RFC 5246, 7.4.8)."""
     match fragment.type:
         case HandshakeType.SERVER_HELLO_DONE:
             return fragment.message_seq < len(flight(True, session.rsa))
@@ -191,7 +191,9 @@ def _client_hello(
         return [Event("noise", (source,))]
     if running and session is not None and not session.established and message.message_seq != session.hello_seq:
         # The cookie does not cover the number, and with another one it is another message.
-        return _fragment(memory, source, Fragment(message.type, len(message.body), message.message_seq, 0, message.body))
+        return _fragment(
+            memory, source, Fragment(message.type, len(message.body), message.message_seq, 0, message.body)
+        )
     if not acceptable_offer(hello, memory.identity.suite):
         memory.refused.add(source)
         return [Event("noise", (source,))]

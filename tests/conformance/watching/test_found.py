@@ -149,7 +149,7 @@ def test_a_server_hello_done_that_can_never_be_right_may_be_refused_before_its_t
 
 
 def test_a_hello_with_another_number_is_not_the_one_that_is_served() -> None:
-    """The cookie does not cover `message_seq`: somebody can change it on the way, and the client then repeats in vain."""
+    """The cookie does not cover `message_seq`: who changes it on the way makes the client repeat in vain."""
     world, sss, alarms = watched_sss(3)
     lose_from(world, HandshakeType.CLIENT_HELLO, with_cookie=True)
     world.cpu(3, 1, Request(3, 0).encode())
@@ -159,4 +159,20 @@ def test_a_hello_with_another_number_is_not_the_one_that_is_served() -> None:
         record = datagram[:10] + bytes([number]) + datagram[11:]
         sss.receive(3, Frame(1, 3, record).encode(), 0)
         assert bool(sss.outgoing()) == (number == 1)
+    assert not alarms
+
+
+def test_what_is_left_of_a_datagram_that_ended_a_session_is_not_of_the_next_one() -> None:
+    """Else its ChangeCipherSpec takes a number from the replay window of the session that the CPU waited for."""
+    world, alarms = watched_world(3, 4)
+    lose_from(world, HandshakeType.CERTIFICATE)
+    world.cpu(4, 3, b"message")
+    world.judge = lambda _medium, _frame: True
+    world.cpu(3, 4, b"answer")
+    bad = Message(HandshakeType.CERTIFICATE, 2, b"\0\0\0").encode()
+    datagram = Record(ContentType.HANDSHAKE, DTLS_1_2, 0, 40, bad).encode()
+    for number in range(1, 8):
+        datagram += Record(ContentType.CHANGE_CIPHER_SPEC, DTLS_1_2, 0, number, b"\1").encode()
+    world.inject(3, Link.RADIO, Frame(3, 4, datagram).encode())
+    assert world.messages(4) == [(3, b"answer")]
     assert not alarms
