@@ -125,6 +125,7 @@ def _fragment(memory: Memory, source: int, fragment: Fragment) -> list[Event]:
         case Standing.REPEAT if fragment.type in LAST_OF_FLIGHT:
             return [Event("repeat", (source, LAST_OF_FLIGHT[fragment.type], PLAINTEXT))]
         case Standing.FOREIGN:
+            session.poked |= fragment.message_seq < session.inbound.next_seq
             return _instead(memory, session, fragment) or [Event("forged", (source,))]
     return _fed(memory, session, fragment) or refused
 

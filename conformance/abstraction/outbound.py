@@ -23,6 +23,8 @@ from conformance.wire.records import AlertCode, ContentType, Malformed, Record, 
 from model.alphabet import MAX_RECORD, MTU, SSS_ID, Ca, Link, Output
 
 REQUEST_SIZE = 4
+FLIGHTS = ("hello-cookie", "flight4", "flight5")
+"""Those that go out again until they are answered."""
 
 
 @dataclass
@@ -51,6 +53,16 @@ class Outbound:
         for record in parse_datagram(data):
             told = None if isinstance(record, Malformed) else self._record(to, record)
             outputs.extend([unknown] if told is None else told)
+        session = self.memory.sessions.get(to)
+        return self._unprovoked(session, outputs) if session else outputs
+
+    def _unprovoked(self, session: Session, outputs: list[Output]) -> list[Output]:
+        """The outputs without the flight that goes out once more because of a message's number alone: no rule has
+        anything against it."""
+        if session.poked and outputs == [session.latest_flight]:
+            session.poked = False
+            return []
+        session.latest_flight = next((o for o in outputs if o.kind in FLIGHTS), session.latest_flight)
         return outputs
 
     def end_of_step(self) -> list[Output]:
@@ -59,6 +71,7 @@ class Outbound:
         unfinished = [Output("unknown", (Link.SSS if to == SSS_ID else Link.RADIO,)) for to in self._flights]
         self._flights.clear()
         for session in self.memory.sessions.values():
+            session.poked = False
             if session.client and session.sent and session.peer != SSS_ID:
                 unfinished.append(self._message(session))
         return unfinished

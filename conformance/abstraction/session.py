@@ -11,7 +11,7 @@ from conformance.wire.certificates import Authorities, Seen
 from conformance.wire.handshake import Assembler, ClientHello
 from conformance.wire.records import Record
 from conformance.wire.secrets import RSA_SUITES, SUITES, KeyLog, SessionKeys
-from model.alphabet import SSS_ID, Ca
+from model.alphabet import SSS_ID, Ca, Output
 
 WINDOW: Final = 64
 """Records in a receiver's replay window (RFC 6347, section 4.1.2.6)."""
@@ -132,6 +132,10 @@ class Session:
     """How many plaintext messages of the peer's flight came, in their order."""
     spoiled: bool = False
     """The peer has said what no controller goes on after."""
+    poked: bool = False
+    """A message that is none of the peer's has come in this step, with the number of one of its messages before."""
+    latest_flight: Output | None = None
+    """The IUT's latest handshake flight."""
     asked_again: bool = False
     """The peer has asked for another handshake, and has had no answer."""
     offer: ClientHello | None = None

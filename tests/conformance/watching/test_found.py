@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from memory_world import World, frame_of
 from watched_worlds import watched_sss, watched_world
 
 from conformance.wire.handshake import Fragment, HandshakeType, Message
 from conformance.wire.records import DTLS_1_2, ContentType, Record, parse_datagram
 from model.alphabet import BROADCAST, FAA_ID, Link
+from reference.controller import Controller
 from reference.frame import Frame
 from reference.registration import Request
 
@@ -176,3 +178,21 @@ def test_what_is_left_of_a_datagram_that_ended_a_session_is_not_of_the_next_one(
     world.inject(3, Link.RADIO, Frame(3, 4, datagram).encode())
     assert world.messages(4) == [(3, b"answer")]
     assert not alarms
+
+
+def test_a_flight_may_go_out_again_for_a_number_alone() -> None:
+    """Mbed TLS takes whatever has the number of the peer's latest message for its repetition; nothing else may."""
+    world, alarms = watched_world(3, 4)
+    lose_from(world, HandshakeType.SERVER_HELLO)
+    world.cpu(3, 4, b"message")
+    flight = world.sent[-2][2].payload
+    nothing = Message(HandshakeType.HELLO_REQUEST, 0, b"").encode()
+    record = Record(ContentType.HANDSHAKE, DTLS_1_2, 0, 55, nothing).encode()
+    world.inject(3, Link.RADIO, Frame(3, 4, record).encode())
+    again = [f.payload for _, _, f in world.sent if f.payload[13:] == flight[13:]]
+    assert len(again) == 2 and not alarms
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Controller, "_take_radio", lambda node, frame, now: node._outgoing.append((Link.RADIO, repeated)))
+        repeated = Frame(4, 3, again[1][:10] + b"\x63" + again[1][11:]).encode()
+        world.inject(3, Link.RADIO, Frame(3, 4, b"junk").encode())
+    assert "hello-cookie" in alarms[0].result.reason

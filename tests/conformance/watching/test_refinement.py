@@ -60,7 +60,7 @@ class Refinement(RuleBasedStateMachine):
     @rule(by=seds, to=seds, size=sizes)
     def send(self, by: int, to: int, size: int) -> None:
         self.count += 1
-        self.world.cpu(by, Frame(to, by, (b"%08d" % self.count + bytes(size))[:size]))
+        self.world.cpu(by, Frame(to, by, (self.count.to_bytes(9, "little") + bytes(size))[:size]))
 
     @rule(by=seds, to=seds, size=sizes)
     def send_and_settle(self, by: int, to: int, size: int) -> None:

@@ -166,7 +166,7 @@ LATER: tuple[Callable[[Patch], None], ...] = (
 def test_a_wrong_controller_is_found(wrong: Callable[[Patch], None], monkeypatch: Patch) -> None:
     wrong(monkeypatch)
     few = settings(
-        max_examples=600 if LONG else 60,
+        max_examples=600 if LONG else 200,
         stateful_step_count=40,
         derandomize=True,
         database=None,
