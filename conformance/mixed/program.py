@@ -20,6 +20,7 @@ from conformance.report.ladder import seconds
 from conformance.report.requirements import load_requirements
 from conformance.results import CaseResult, Divergence
 from conformance.targets.base import HarnessError, IutFault
+from conformance.targets.processor import one_processor
 from model.verdict import Verdict
 
 Drive = Callable[[Control], None]
@@ -76,8 +77,9 @@ def run(
         begun(world)
         control = Control(world, acts, pace=lab.pace, until=lab.until, clock=clock, stays=stays)
         try:
-            world.boot()
-            drive(control)
+            with one_processor():
+                world.boot()
+                drive(control)
         except Diverged as error:
             verdict, reason = Verdict.FAIL, f"SED {world.at} did what no rule allows: {error}"
             broken = _case(world, error.divergence, str(error), [])

@@ -14,6 +14,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 
 from conformance.running.base import ATTEMPTS, Done, Work
 from conformance.targets.base import HarnessError
+from conformance.targets.processor import one_processor
 from conformance.targets.spare import Spare
 
 _READY = "ready"
@@ -87,10 +88,11 @@ def _run_here(work: Sequence[Work]) -> Generator[Done, None, None]:
     is_main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGINT, remember) if is_main else None
     try:
-        for case in work:
-            if pressed:
-                raise KeyboardInterrupt
-            yield case.execute(spare)
+        with one_processor():
+            for case in work:
+                if pressed:
+                    raise KeyboardInterrupt
+                yield case.execute(spare)
     finally:
         if is_main:
             signal.signal(signal.SIGINT, before)
