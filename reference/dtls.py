@@ -201,6 +201,8 @@ class Session:
         return record.epoch == 1 and c.tls.mbedtls_ssl_check_record(self._ssl, copy, len(record.raw)) == 0
 
     def _feed_handshake(self, record: records.Record) -> Happening:
+        if records.is_malformed(record):
+            return NOTHING  # unseen, so that its number is not used up
         wants_cookie = self._server is None and not self._verified
         if record.kind == records.HANDSHAKE and wants_cookie != (record.message == records.HELLO_VERIFY_REQUEST):
             return NOTHING  # DTL-3: a HelloVerifyRequest comes first, to a client, and only once

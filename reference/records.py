@@ -66,6 +66,19 @@ def is_client_hello(record: Record) -> bool:
     return record.message == CLIENT_HELLO
 
 
+def is_malformed(record: Record) -> bool:
+    """Whether a plaintext handshake record begins with no fragment of a message: it is cut off, or says that it reaches
+    beyond its record or its message (RFC 6347, section 4.2.2)."""
+    if record.kind != HANDSHAKE or record.epoch:
+        return False
+    room = len(record.raw) - HEADER_SIZE - _HANDSHAKE_HEADER_SIZE
+    if room < 0:
+        return True
+    _, length, _, offset_high, offset, size_high, size = _HANDSHAKE_HEADER.unpack_from(record.raw, HEADER_SIZE)
+    size |= size_high << 16
+    return bool(size > room or (offset_high << 16 | offset) + size > int.from_bytes(length, "big"))
+
+
 def is_refused(record: Record, done_seq: int) -> bool:
     """Whether a plaintext record holds what the library would take and the profile does not.
 

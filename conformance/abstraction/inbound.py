@@ -16,6 +16,7 @@ from conformance.abstraction.proof import public_key
 from conformance.abstraction.registration import judge_response
 from conformance.abstraction.session import KEPT_AHEAD, Session
 from conformance.wire.handshake import (
+    HEADER_SIZE,
     MAX_AHEAD,
     Assembler,
     Certificate,
@@ -39,6 +40,7 @@ MAX_CLOSING = 64
 """Protected handshake records that are kept for a peer's Finished: more than the smallest fragments of one need."""
 ASKED_HASHES = (4, 5)
 """SHA-256 and SHA-384 (RFC 5246, section 7.4.1.4.1): those that the suites have."""
+_TYPES = {bytes([kind]) for kind in HandshakeType}
 CHANGE_CIPHER_SPEC = b"\1"
 """Its content (RFC 5246, section 7.1)."""
 
@@ -75,7 +77,9 @@ def _reaches(session: Session, record: Record) -> bool:
     if record.content_type is not ContentType.HANDSHAKE:
         return True
     first = parse_fragments(record.fragment)[0]
-    verifies = isinstance(first, Fragment) and first.type is HandshakeType.HELLO_VERIFY_REQUEST
+    if isinstance(first, Malformed):  # dropped unseen, too, if only its lengths are wrong
+        return len(record.fragment) >= HEADER_SIZE and record.fragment[:1] not in _TYPES
+    verifies = first.type is HandshakeType.HELLO_VERIFY_REQUEST
     return verifies == (session.client and session.offer_seq <= 0)
 
 

@@ -281,13 +281,15 @@ def test_what_is_due_happens_before_what_comes() -> None:
     assert [frame_of(data).target for _, data in node.outgoing()] == [4, 2]
 
 
-def test_malformed_handshake_message_ends_the_handshake_with_one_alert() -> None:
+@pytest.mark.parametrize(("at", "ends"), [(13 + 12 + 34, True), (13 + 9, False)], ids=["session id", "fragment"])
+def test_what_a_message_says_that_is_longer_than_it_is(at: int, ends: bool) -> None:
+    """In the message it ends the handshake with one alert; a fragment that cannot be one is dropped unseen."""
     world = World.of(3, 4)
     world.judge = lambda _medium, frame: not is_flight(4, frame, 3)
     world.cpu(3, 4, b"message")
     flight = bytearray(world.sent[-1][2].payload)
-    flight[13 + 9] = 0xFF  # the fragment would be longer than its message
+    flight[at] = 0xFF
     before = len(world.sent)
     world.inject(3, Link.RADIO, Frame(3, 4, bytes(flight)).encode())
-    assert [(f.source, f.payload[0]) for _, _, f in world.sent[before:]] == [(3, 21)]
-    assert world.nodes[3].state == "IDLE"
+    assert [(f.source, f.payload[0]) for _, _, f in world.sent[before:]] == [(3, 21)] * ends
+    assert world.nodes[3].state == ("IDLE" if ends else "SENDING_MESSAGE")

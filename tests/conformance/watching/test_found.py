@@ -196,3 +196,30 @@ def test_a_flight_may_go_out_again_for_a_number_alone() -> None:
         repeated = Frame(4, 3, again[1][:10] + b"\x63" + again[1][11:]).encode()
         world.inject(3, Link.RADIO, Frame(3, 4, b"junk").encode())
     assert "hello-cookie" in alarms[0].result.reason
+
+
+def test_a_malformed_message_uses_up_no_number() -> None:
+    world, alarms = watched_world(3, 4)
+    lose_from(world, HandshakeType.SERVER_HELLO)
+    world.cpu(3, 4, b"message")
+    (verify,) = [f.payload for _, _, f in world.sent if f.payload[13] == HandshakeType.HELLO_VERIFY_REQUEST]
+    for number in range(1, 12):
+        beyond = verify[:10] + bytes([number]) + verify[11:22] + b"\x10" + verify[23:]
+        world.inject(3, Link.RADIO, Frame(3, 4, beyond).encode())
+    world.judge = lambda _medium, _frame: True
+    world.run(7_000)
+    assert world.messages(4) == [(3, b"message")] and not alarms
+
+
+def test_a_malformed_message_of_another_kind_uses_up_no_number_either() -> None:
+    world, alarms = watched_world(3, 4)
+    lose_from(world, HandshakeType.SERVER_HELLO)
+    world.cpu(3, 4, b"message")
+    for number in range(1, 12):
+        cut = Message(HandshakeType.CERTIFICATE, 2, bytes(20)).encode()[:-1]
+        world.inject(
+            3, Link.RADIO, Frame(3, 4, Record(ContentType.HANDSHAKE, DTLS_1_2, 0, number, cut).encode()).encode()
+        )
+    world.judge = lambda _medium, _frame: True
+    world.run(7_000)
+    assert world.messages(4) == [(3, b"message")] and not alarms
