@@ -452,12 +452,16 @@ class Case:
         return "; ".join(parts)
 
     def _context(self) -> Context:
+        identity = self.cast.identity()
         return Context(
             virtual=True,
             profile=self.profile,
             boots={self.purpose.iut: tuple(ms * 1000 for ms in self._booted)},
             authorities=self.cast.authorities(),
-            keys={self.purpose.iut: self.cast.identity().provisioning_key},
+            keys={self.purpose.iut: identity.provisioning_key},
+            suite=identity.suite,
+            cn_pattern=identity.cn_pattern,
+            wide_response=identity.wide_response,
         )
 
 

@@ -93,7 +93,7 @@ class Deployment:
             raise DeploymentError(f"SED ids are {LOWEST_SED}..65535, not {ids}: choose others")
         if suite not in _SUITES:
             raise DeploymentError(f"suite {suite:#06x} is none of {_KNOWN}: choose one of them")
-        _check_pattern(cn_pattern)
+        check_pattern(cn_pattern)
         secret = secrets.token_bytes(32) if seed is None else seed
         make_rsa = new_rsa_key if seed is None else remembered_rsa_key
         ca_secret = derive(secret, "provisioning ca")
@@ -210,7 +210,7 @@ class Deployment:
                 raise ValueError(f"suite {suite:#06x} is none of {_KNOWN}")
             if layout not in LAYOUTS:
                 raise ValueError(f"registration {layout!r} is none of {', '.join(LAYOUTS)}")
-            _check_pattern(pattern)
+            check_pattern(pattern)
         except (ValueError, TypeError, KeyError, DeploymentError) as error:
             raise DeploymentError(f"{path} is not a deployment's index ({error!r}): restore it") from error
         authority = Authority(_read(folder / "ca.der"), _read_key(folder / "ca.key.der"))
@@ -239,7 +239,8 @@ class Deployment:
         return self.seds[sed_id]
 
 
-def _check_pattern(pattern: str) -> None:
+def check_pattern(pattern: str) -> None:
+    """Raises DeploymentError if no names can be made of a pattern (CRT-7)."""
     if "{id}" not in pattern or "{" in pattern.replace("{id}", "") or "}" in pattern.replace("{id}", ""):
         raise DeploymentError(f"the CN pattern {pattern!r} must hold {{id}} and no other braces")
     longest = pattern.format(id=0xFFFF)

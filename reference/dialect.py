@@ -12,6 +12,10 @@ RSA_AES_256, RSA_AES_128 = 0x009D, 0x009C
 """TLS_RSA_WITH_AES_256_GCM_SHA384 and TLS_RSA_WITH_AES_128_GCM_SHA256 (RFC 5288): the historic key exchange."""
 RSA_SUITES: Final = (RSA_AES_256, RSA_AES_128)
 
+SUITE_NAMES: Final = MappingProxyType(
+    {"aes256": ECDHE_AES_256, "aes128": ECDHE_AES_128, "rsa-aes256": RSA_AES_256, "rsa-aes128": RSA_AES_128}
+)
+"""The suites by the name that files and options of a deployment give them."""
 LAYOUTS: Final = MappingProxyType({"10-byte": False, "22-byte": True})
 """Registration responses by the size of their header, as files and options name it; True: `Dialect.wide_response`."""
 
@@ -37,8 +41,23 @@ class Dialect:
         """Whether keys are exchanged by RSA, without forward secrecy."""
         return self.suite in RSA_SUITES
 
+    @property
+    def of_deployment(self) -> tuple[int, str, bool]:
+        """What all nodes of a deployment must agree on: suite, names and layout. Timers are each controller's own."""
+        return self.suite, self.cn_pattern, self.wide_response
+
+    def words(self) -> str:
+        """The same for people."""
+        layout = layout_name(self.wide_response)
+        return f"the suite {suite_name(self.suite)}, the names {self.cn_pattern!r} and {layout} responses"
+
 
 STANDARD: Final = Dialect()
+
+
+def suite_name(suite: int) -> str:
+    """The name of a suite in `SUITE_NAMES`."""
+    return next(name for name, number in SUITE_NAMES.items() if number == suite)
 
 
 def layout_name(wide_response: bool) -> str:

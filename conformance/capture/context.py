@@ -30,6 +30,12 @@ class Context:
     """CA certificates in DER by label: `PROVISIONING`, `RUNTIME`."""
     keys: Mapping[int, bytes] = field(default_factory=dict)
     """By SED, its provisioned public key, DER SubjectPublicKeyInfo (CRT-8)."""
+    suite: int = 0
+    """The deployment's cipher suite (DTL-2); 0 if that is not known."""
+    cn_pattern: str = "{id}"
+    """How it makes a provisioning CN of a SED's id (CRT-7)."""
+    wide_response: bool = False
+    """Its registration responses have the historic header of 22 bytes (section 6)."""
 
     def text(self) -> str:
         """The line of JSON."""
@@ -40,6 +46,9 @@ class Context:
             "boots": {str(sed): list(times) for sed, times in self.boots.items()},
             "authorities": {label: base64.b64encode(der).decode() for label, der in self.authorities.items()},
             "keys": {str(sed): base64.b64encode(der).decode() for sed, der in self.keys.items()},
+            "suite": self.suite,
+            "cn_pattern": self.cn_pattern,
+            "wide_response": self.wide_response,
         }
         return json.dumps(facts, separators=(",", ":"))
 
@@ -56,6 +65,9 @@ class Context:
                 boots={int(sed): tuple(int(t) for t in times) for sed, times in facts["boots"].items()},
                 authorities={str(k): base64.b64decode(v, validate=True) for k, v in facts["authorities"].items()},
                 keys={int(sed): base64.b64decode(v, validate=True) for sed, v in facts["keys"].items()},
+                suite=int(facts.get("suite", 0)),  # captures of before have none of these
+                cn_pattern=str(facts.get("cn_pattern", "{id}")),
+                wide_response=bool(facts.get("wide_response", False)),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None

@@ -12,11 +12,9 @@ from conformance.cli.shared import EXIT_PASS, UsageError, common_options
 from conformance.files import write_private
 from model.alphabet import HIGHEST_ID, LOWEST_SED_ID
 from reference.deployment import Deployment, DeploymentError
-from reference.dialect import LAYOUTS, layout_name
+from reference.dialect import LAYOUTS, SUITE_NAMES, layout_name, suite_name
 from reference.image import SEED_SIZE
 
-_SUITES = {"aes256": 0xC02C, "aes128": 0xC02B, "rsa-aes256": 0x009D, "rsa-aes128": 0x009C}
-"""DTL-2, and the historic key exchange by RSA, by their numbers in the provisioning image."""
 _MOST = 1_000
 """SEDs that one call makes; more is more likely a slip of the pen than a fleet."""
 
@@ -54,7 +52,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     action.add_argument("--show", action="store_true", help="show what the deployment is, without its secrets")
     parser.add_argument(
-        "--suite", choices=_SUITES, help="with --ids: the cipher suite; with rsa-, RSA keys (default: aes256)"
+        "--suite", choices=SUITE_NAMES, help="with --ids: the cipher suite; with rsa-, RSA keys (default: aes256)"
     )
     parser.add_argument(
         "--cn-pattern",
@@ -116,7 +114,7 @@ def _create(args: argparse.Namespace) -> Deployment:
     ids = parse_ids(args.ids)
     deployment = Deployment.create(
         ids,
-        suite=_SUITES[args.suite or "aes256"],
+        suite=SUITE_NAMES[args.suite or "aes256"],
         cn_pattern="{id}" if args.cn_pattern is None else args.cn_pattern,
         wide_response=LAYOUTS[args.registration or layout_name(False)],
     )
@@ -145,7 +143,7 @@ def _describe(deployment: Deployment, folder: Path) -> dict[str, Any]:
     """What may be shown of a deployment: no key, no seed."""
     return {
         "folder": str(folder),
-        "suite": {number: name for name, number in _SUITES.items()}[deployment.suite],
+        "suite": suite_name(deployment.suite),
         "cn_pattern": deployment.cn_pattern,
         "registration": layout_name(deployment.wide_response),
         "seds": sorted(deployment.seds),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from conformance.iut.profile import Iut
@@ -15,16 +16,19 @@ from conformance.targets.reference import ReferenceTarget
 from conformance.targets.streams.target import StreamsTarget
 from model.alphabet import Link
 from reference.deployment import Deployment, DeploymentError
-from reference.dialect import Dialect, layout_name
 
 
 def make_target(iut: Iut) -> Target:
     """A new handle. Raises HarnessError if there is nothing to run."""
-    convert = {"program": by_program(iut.command, iut.folder), "given": nothing}.get(iut.provisioning)
+    convert = conversion(iut)
     if iut.kind == "streams":
-        return StreamsTarget(iut.target, iut.folder, iut.own_id, convert or bytes)
-    target = _plain(iut)
-    return Provisioned(target, convert) if convert else target
+        return StreamsTarget(iut.target, iut.folder, iut.own_id, convert)
+    return plain_target(iut) if iut.provisioning == "image" else Provisioned(plain_target(iut), convert)
+
+
+def conversion(iut: Iut) -> Callable[[bytes], bytes]:
+    """What makes of a provisioning image that with which the firmware boots."""
+    return {"program": by_program(iut.command, iut.folder), "given": nothing}.get(iut.provisioning, bytes)
 
 
 def given_deployment(iut: Iut) -> Deployment | None:
@@ -38,14 +42,9 @@ def given_deployment(iut: Iut) -> Deployment | None:
     if iut.own_id not in deployment.seds:
         raise HarnessError(f"{iut.path}: [provisioning] `id`: {iut.deployment} has no SED {iut.own_id}")
     made, said = deployment.dialect, iut.dialect
-    if (made.suite, made.cn_pattern, made.wide_response) != (said.suite, said.cn_pattern, said.wide_response):
-        raise HarnessError(f"{iut.path}: {iut.deployment} was made with {_words(made)}; [protocol] says {_words(said)}")
+    if made.of_deployment != said.of_deployment:
+        raise HarnessError(f"{iut.path}: {iut.deployment} was made with {made.words()}; [protocol] says {said.words()}")
     return deployment
-
-
-def _words(dialect: Dialect) -> str:
-    layout = layout_name(dialect.wide_response)
-    return f"the suite {dialect.suite:#06x}, the names {dialect.cn_pattern!r} and {layout} responses"
 
 
 def firmware(iut: Iut) -> Path | None:
@@ -53,7 +52,8 @@ def firmware(iut: Iut) -> Path | None:
     return iut.folder / iut.target["elf"] if iut.kind == "qemu" else None
 
 
-def _plain(iut: Iut) -> Target:
+def plain_target(iut: Iut) -> Target:
+    """A handle to what runs in virtual time, which boots with what `conversion` makes. Raises HarnessError."""
     keys = iut.target
     match iut.kind:
         case "qemu":

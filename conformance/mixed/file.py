@@ -10,9 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from conformance.iut import BadIut, Iut
+from conformance.iut import load as load_iut
 from conformance.mixed.steps import BadStep, check
 from conformance.purpose import Step
 from model.alphabet import HIGHEST_ID, LOWEST_SED_ID, Link
+from reference.deployment import DeploymentError, check_pattern
+from reference.dialect import LAYOUTS, STANDARD, SUITE_NAMES, Dialect
 
 FIRMWARE, PYTHON = "firmware", "python"
 UNITS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -32,7 +36,8 @@ _LAB: Final = {
     "link": dict,
     "script": list,
 }
-_DEVICE: Final = {"id": int, "kind": str, "elf": str}
+_DEVICE: Final = {"id": int, "kind": str, "elf": str, "iut": str}
+_DEPLOYMENT: Final = {"folder": str, "suite": str, "cn_pattern": str, "registration": str}
 _LINK: Final = {"latency": str, "baud": int}
 _TYPES: Final = {
     int: "a whole number",
@@ -50,11 +55,12 @@ class BadLab(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class DeviceEntry:
-    """One SED: `kind` is `firmware`, with its `elf`, or `python`."""
+    """One SED: `kind` is `python`, or `firmware`, with its `elf` or all that its file (`iut`) says of it."""
 
     id: int
     kind: str
     elf: Path | None = None
+    iut: Iut | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,8 @@ class LabFile:
     overhear: bool = False
     sss: bool = True
     deployment: Path | None = None
-    """A folder that `scewl provision` made; None: one is made of the seed."""
+    """A folder that `scewl provision` made; None: one is made of the seed, with the settings in `dialect`."""
+    dialect: Dialect = STANDARD
     latency: dict[Link, int] = field(default_factory=dict)
     baud: dict[Link, int] = field(default_factory=dict)
     script: tuple[ScriptEntry, ...] = ()
@@ -114,7 +121,7 @@ def parse(path: Path, document: dict[str, Any]) -> LabFile:
     devices = _devices(path, document.get("device", []))
     ids = [device.id for device in devices]
     deployment = document.get("deployment", {})
-    _check(f"{where}: [deployment]", deployment, {"folder": str})
+    dialect = _dialect(f"{where}: [deployment]", deployment)
     latency, baud = _links(where, document.get("link", {}))
     pace = float(document.get("pace", 1))
     if not 0 <= pace <= 1_000_000:
@@ -134,6 +141,7 @@ def parse(path: Path, document: dict[str, Any]) -> LabFile:
         overhear=document.get("overhear", False),
         sss=document.get("sss", True),
         deployment=path.parent / deployment["folder"] if "folder" in deployment else None,
+        dialect=dialect,
         latency=latency,
         baud=baud,
         script=_script(where, document.get("script", []), ids),
@@ -164,13 +172,43 @@ def _devices(path: Path, tables: Any) -> tuple[DeviceEntry, ...]:
         if any(device.id == table["id"] for device in devices):
             raise BadLab(f"{here}: `id` {table['id']} is there twice; give each device its own")
         _choose(here, "kind", table["kind"], (FIRMWARE, PYTHON))
-        if (table["kind"] == FIRMWARE) != ("elf" in table):
-            raise BadLab(f'{here}: `elf`, the firmware\'s file, goes with kind "{FIRMWARE}", and only with that')
+        if ("elf" in table) + ("iut" in table) != (table["kind"] == FIRMWARE):
+            raise BadLab(
+                f'{here}: kind "{FIRMWARE}", and only that, has either `elf`, the firmware\'s file, or `iut`, a file '
+                "that describes the firmware"
+            )
         elf = path.parent / table["elf"] if "elf" in table else None
         if elf is not None and not elf.is_file():
             raise BadLab(f"{here}: `elf`: no file {elf}; `make firmware` builds ours")
-        devices.append(DeviceEntry(table["id"], table["kind"], elf))
+        iut = _described(here, path.parent / table["iut"]) if "iut" in table else None
+        devices.append(DeviceEntry(table["id"], table["kind"], elf, iut))
     return tuple(sorted(devices, key=lambda device: device.id))
+
+
+def _described(where: str, path: Path) -> Iut:
+    try:
+        iut = load_iut(path)
+    except BadIut as error:
+        raise BadLab(f"{where}: `iut`: {error}") from None
+    if not iut.exact:
+        raise BadLab(f"{where}: `iut`: {path} is about a device with a clock of its own; time in a lab is virtual")
+    return iut
+
+
+def _dialect(where: str, table: Any) -> Dialect:
+    _check(where, table, _DEPLOYMENT)
+    settings = [key for key in table if key != "folder"]
+    if settings and "folder" in table:
+        raise BadLab(f"{where}: `{settings[0]}` is settled in the folder already; leave it or `folder` out")
+    suite, layout = table.get("suite", "aes256"), table.get("registration", "10-byte")
+    _choose(where, "suite", suite, SUITE_NAMES)
+    _choose(where, "registration", layout, LAYOUTS)
+    pattern = table.get("cn_pattern", STANDARD.cn_pattern)
+    try:
+        check_pattern(pattern)
+    except DeploymentError as error:
+        raise BadLab(f"{where}: `cn_pattern`: {error}") from None
+    return Dialect(SUITE_NAMES[suite], pattern, LAYOUTS[layout])
 
 
 def _links(where: str, table: dict[str, Any]) -> tuple[dict[Link, int], dict[Link, int]]:

@@ -69,13 +69,16 @@ class Recorder:
             _line(trace, {"verdict": verdict, "reason": reason, "virtual_ms": world.now})
             trace.close()
         identities = {n: d.judge.abstraction.memory.identity for n, d in world.devices.items() if d.judge}
-        authorities = dict(world.authorities)
+        settled = next(iter(identities.values()))  # who records watches, and one deployment is everybody's
         context = Context(
             virtual=True,
             profile=self._profile,
             boots={n: tuple(self._boots[n]) for n in identities},
-            authorities=authorities,
+            authorities=dict(world.authorities),
             keys={n: identity.provisioning_key for n, identity in identities.items()},
+            suite=settled.suite,
+            cn_pattern=settled.cn_pattern,
+            wide_response=settled.wide_response,
         )
         write_capture(self.folder / CAPTURE, self._frames, world.secrets, context)
 

@@ -337,13 +337,17 @@ class World:
         if isinstance(target, ReferenceTarget):
             return lambda _frames: self._learn(target.controller.secrets())
 
+        def memory() -> bytes:
+            if not isinstance(target, QemuTarget):
+                raise NotThere
+            return target.memory(SRAM, SRAM_SIZE)
+
         def of_firmware(frames: list[tuple[Link, Frame]]) -> None:
-            assert isinstance(target, QemuTarget)
             for link, frame in frames:
                 if link is not Link.RADIO or frame.source != device.number:
                     continue
                 try:
-                    found = self._handshakes.see(frame, lambda: target.memory(SRAM, SRAM_SIZE))
+                    found = self._handshakes.see(frame, memory)
                 except NotThere:
                     raise HarnessError(
                         f"the memory of SED {device.number} does not show the secret of its session with "
@@ -356,7 +360,7 @@ class World:
         def unread(_frames: list[tuple[Link, Frame]]) -> None:
             """Nobody looks."""
 
-        return of_firmware if device.judge and isinstance(target, QemuTarget) else unread
+        return of_firmware if device.judge else unread
 
 
 def flight_facts(delivery: Delivery) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, cast
 
 from conformance.abstraction import Identity
+from conformance.capture.context import Context
 from conformance.wire.certificates import Authorities, Seen
 from conformance.wire.records import ContentType, Record
 from conformance.wire.secrets import OVERHEAD, KeyLog, SessionKeys
@@ -49,12 +49,13 @@ class SeenIdentity(Identity):
     """Whether the message at hand moves on the SSS wire: both ends show their provisioning set there (CRT-2)."""
 
     @classmethod
-    def of(cls, me: int, authorities: Mapping[str, bytes], key: bytes) -> SeenIdentity:
+    def of(cls, me: int, facts: Context) -> SeenIdentity:
         """From what a context says, if anything. An authority that does not parse counts as not told."""
-        identity = cls(me, SeenAuthorities(), key)
+        settled = facts.suite, facts.cn_pattern, facts.wide_response
+        identity = cls(me, SeenAuthorities(), facts.keys.get(me, b""), None, *settled)
         for label in LABELS:
-            if label.name in authorities:
-                identity.learn(label, authorities[label.name])
+            if label.name in facts.authorities:
+                identity.learn(label, facts.authorities[label.name])
         return identity
 
     def learn(self, label: Ca, der: bytes) -> None:

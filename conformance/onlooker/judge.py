@@ -52,7 +52,7 @@ def judge_capture(
         found = watches.get((sed, aside))
         if found is None and len(watches) < MOST_DEVICES:
             boots = () if aside else tuple(facts.boots.get(sed, ()))[:MOST_BOOTS]
-            identity = SeenIdentity.of(sed, facts.authorities, facts.keys.get(sed, b""))
+            identity = SeenIdentity.of(sed, facts)
             reading = Reading(identity, keylog, complete=bool(boots))
             terrain = Terrain(boots, bool(boots) or lossless, tolerance_us, aside)
             found = watches[sed, aside] = Watch(sed, reading, Setting(sed, PROFILES[name]), terrain)

@@ -227,7 +227,7 @@ def test_a_deployment_has_to_fit_the_file(tmp_path: Path) -> None:
 
     made = given_deployment(given())
     assert made is not None and set(made.seds) == {10}
-    with pytest.raises(HarnessError, match=r"was made with the suite 0xc02c, the names '\{id\}' and"):
+    with pytest.raises(HarnessError, match=r"was made with the suite aes256, the names '\{id\}' and"):
         given_deployment(given(names="{id}_PROVISION"))
     with pytest.raises(HarnessError, match=r"and 10-byte responses; \[protocol\] says .* and 22-byte responses"):
         given_deployment(given(registration="22-byte"))

@@ -23,7 +23,7 @@ def test_the_template_says_what_is_so_without_it(tmp_path: Path) -> None:
     assert file.devices[0].elf == elf
     assert file.latency == {Link.RADIO: 2, Link.SSS: 1} and [e.when for e in file.script][:2] == [1000, 1000]
     bare = parse(PATH, TWO)
-    for key in ("seed", "pace", "until", "watch", "record", "overhear", "sss", "deployment"):
+    for key in ("seed", "pace", "until", "watch", "record", "overhear", "sss", "deployment", "dialect"):
         assert getattr(file, key) == getattr(bare, key), key
 
 
@@ -56,8 +56,14 @@ def script(**step: Any) -> dict[str, Any]:
         ({"device": [{"id": True, "kind": "python"}]}, "`id` is a whole number, not True"),
         ({"device": [*TWO["device"], {"id": 10, "kind": "python"}]}, r"\[\[device\]\] 3: `id` 10 is there twice"),
         ({"device": [{"id": 10, "kind": "pyton"}]}, "no kind 'pyton'; did you mean python"),
-        ({"device": [{"id": 10, "kind": "firmware"}]}, "`elf`, the firmware's file, goes with kind"),
-        ({"device": [{"id": 10, "kind": "python", "elf": "x"}]}, "`elf`, the firmware's file, goes with kind"),
+        ({"device": [{"id": 10, "kind": "firmware"}]}, "only that, has either `elf`, the firmware's file, or `iut`"),
+        ({"device": [{"id": 10, "kind": "python", "elf": "x"}]}, 'kind "firmware", and only that, has either `elf`'),
+        ({"device": [{"id": 10, "kind": "python", "iut": "x"}]}, 'kind "firmware", and only that, has either `elf`'),
+        ({"device": [{"id": 10, "kind": "firmware", "elf": "x", "iut": "y"}]}, "has either `elf`, .*, or `iut`"),
+        (
+            {"device": [{"id": 10, "kind": "firmware", "iut": "x.toml"}]},
+            r"\[\[device\]\] 1: `iut`: x.toml: No such file",
+        ),
         ({"device": [{"id": 10, "kind": "firmware", "elf": "x.elf"}]}, "no file x.elf; `make firmware` builds ours"),
         ({"pace": -1}, "`pace` is 0 .as fast as possible. to 1000000"),
         ({"pace": float("nan")}, "`pace` is 0 .as fast as possible. to 1000000"),
@@ -68,6 +74,10 @@ def script(**step: Any) -> dict[str, Any]:
         ({"link": {"radio": {"latency": 3}}}, r"\[link.radio\]: `latency` is a text, not 3"),
         ({"link": {"radio": {"baud": 9}}}, r"\[link.radio\]: `baud` is 300 to 10\^9"),
         ({"deployment": {"dir": "x"}}, r"\[deployment\]: no key 'dir'"),
+        ({"deployment": {"suite": "rsa"}}, r"\[deployment\]: no suite 'rsa'; did you mean .*rsa-aes128"),
+        ({"deployment": {"registration": "23-byte"}}, r"no registration '23-byte'; did you mean 22-byte"),
+        ({"deployment": {"cn_pattern": "{me}"}}, r"\[deployment\]: `cn_pattern`: .*must hold \{id\}"),
+        ({"deployment": {"folder": "x", "suite": "aes256"}}, r"`suite` is settled in the folder already; leave it or"),
         ({"script": [{"do": "register"}]}, r"\[\[script\]\] 1: `when` and `do` are missing or no texts"),
         (script(do="regster", by=10), "no step 'regster'; did you mean register"),
         (script(do="register"), "register: `by` is missing"),
@@ -88,6 +98,14 @@ def test_errors_say_where_and_what(keys: dict[str, Any], says: str) -> None:
     with pytest.raises(BadLab, match=says) as caught:
         parse(PATH, TWO | keys)
     assert str(caught.value).startswith("lab.toml: ")
+
+
+def test_a_device_with_a_clock_of_its_own_is_none_for_a_lab(tmp_path: Path) -> None:
+    links = "".join(f'{link} = "unix:{link}.sock"\n' for link in ("cpu", "sss", "radio"))
+    text = f'name = "a board"\n[target]\nkind = "streams"\n{links}reset = ["flash", "{{image}}"]\n'
+    (tmp_path / "board.toml").write_text(text)
+    with pytest.raises(BadLab, match=r"board.toml is about a device with a clock of its own; time in a lab is virtual"):
+        parse(tmp_path / "lab.toml", {"device": [{"id": 10, "kind": "firmware", "iut": "board.toml"}]})
 
 
 def test_a_file_that_is_not_there_or_not_toml(tmp_path: Path) -> None:

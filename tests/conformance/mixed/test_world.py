@@ -31,17 +31,20 @@ from conformance.wire.secrets import KeyLog
 from model.alphabet import Link
 from model.verdict import Verdict
 from reference.deployment import Deployment
-from reference.dialect import Dialect
+from reference.dialect import RSA_AES_256, Dialect
+from reference.registration import FURTHER
 
 FIRMWARE = Path(__file__).parents[3] / "build/firmware/controller.elf"
 Event = dict[str, Any]
 
 
-def lab(*script: str, devices: str = "10p 11p", **keys: Any) -> LabFile:
-    """A lab in few words: `10f` is a firmware, `11p` a Python SED; a step is `1s send by=10 to=11 size=5`."""
+def lab(*script: str, devices: str = "10p 11p", iut: Path | None = None, **keys: Any) -> LabFile:
+    """A lab in few words: `10f` is our firmware, `10h` the historic one with `iut`, `11p` a Python SED; a step is
+    `1s send by=10 to=11 size=5`."""
     tables = []
+    kinds = {"f": {"elf": str(FIRMWARE)}, "h": {"iut": str(iut)}, "p": {}}
     for word in devices.split():
-        firmware = {"elf": str(FIRMWARE)} if word.endswith("f") else {}
+        firmware = kinds[word[-1]]
         tables.append({"id": int(word[:-1]), "kind": "firmware" if firmware else "python", **firmware})
     steps = []
     for line in script:
@@ -81,6 +84,10 @@ def of(events: list[Event], kind: str, **facts: Any) -> list[Event]:
     return [e for e in events if e["event"] == kind and facts.items() <= e.items()]
 
 
+HISTORIC = {"suite": "rsa-aes256", "cn_pattern": "{id}_PROVISION", "registration": "22-byte"}
+RECORD_COSTS = 13 + 8 + 16
+"""Bytes of a record beside its content: header, explicit nonce, tag."""
+OTHERS_OF_2021: dict[str, Any] = {"cn_pattern": "{id}_PROVISION", "wide_response": True}
 REGISTERED = ("1s register by=10", "1s register by=11")
 
 
@@ -249,8 +256,8 @@ def wrong_timer(monkeypatch: pytest.MonkeyPatch, wrong: int) -> None:
     """The device `wrong` gives idle sessions ten seconds too few (SES-7)."""
     target = build_module._target
 
-    def other(entry: build_module.DeviceEntry) -> Any:
-        return ReferenceTarget(dialect=Dialect(idle_timeout=50_000)) if entry.id == wrong else target(entry)
+    def other(entry: build_module.DeviceEntry, deployment: Deployment) -> Any:
+        return ReferenceTarget(dialect=Dialect(idle_timeout=50_000)) if entry.id == wrong else target(entry, deployment)
 
     monkeypatch.setattr(build_module, "_target", other)
 
@@ -363,8 +370,77 @@ def test_a_given_deployment(tmp_path: Path) -> None:
     with pytest.raises(build_module.BadLab, match=r"deployment\.json cannot be read"):
         run(lab(devices="10p", deployment={"folder": str(tmp_path)}))
     Deployment.create([10], seed=b"tests/lab", cn_pattern="{id}_PROVISION").save(tmp_path / "other")
-    with pytest.raises(build_module.BadLab, match="have plain ids as names"):
-        run(lab(devices="10p", deployment={"folder": str(tmp_path / "other")}))
+    ended, _ = run(lab("0s register by=10", devices="10p", deployment={"folder": str(tmp_path / "other")}))
+    assert ended.facts["registered"] == 1, "with the names that the folder has"
+
+
+def test_a_deployment_of_2021_watched_and_recorded(tmp_path: Path) -> None:
+    """RSA, names and the wide layout: judged right while it runs, and from the capture."""
+    script = (*REGISTERED, "2s lose flight=5", "2s send by=10 to=11 size=2000", "20s deregister by=11")
+    script += ("30s send by=11 to=10 size=5", "40s deregister by=10", "50s send by=11 to=10 size=6")
+    sizes = []
+    for layout in ("22-byte", "10-byte"):
+        folder = tmp_path / layout
+        ended, events = run(lab(*script, record=str(folder), deployment=HISTORIC | {"registration": layout}))
+        assert ended.verdict is Verdict.PASS, ended.reason
+        assert (ended.facts["registered"], ended.facts["deregistered"]) == (2, 2)
+        assert ended.facts["delivered"] == 2, "as both are, or are not, registered"
+        assert any("ClientKeyExchange" in e["what"] and "of 258)" in e["what"] for e in of(events, "sent"))
+        assert verdicts(folder / "lab.pcapng") == {10: Standing.ALLOWED, 11: Standing.ALLOWED}
+        answers = [e for e in of(events, "sent", link="sss", **{"from": 1}) if e["what"].startswith("data")]
+        sizes.append(sum(e["bytes"] - RECORD_COSTS for e in answers))
+    assert sizes[0] - sizes[1] == 4 * (22 - 10) + 2 * sum(FURTHER), "four answers, two of them with further blobs"
+
+
+@pytest.fixture
+def historic(tmp_path: Path) -> Path:
+    """The file of a controller of the historic system, which is no code of ours to the lab."""
+    folder = Path(__file__).parents[1] / "iut/historic"
+    (tmp_path / "historic.toml").write_text((folder / "historic.toml").read_text().replace("{folder}", str(folder)))
+    return tmp_path / "historic.toml"
+
+
+def test_a_firmware_with_a_file_of_its_own_is_judged_by_that(historic: Path) -> None:
+    script = (*REGISTERED, "2s send by=10 to=11 size=2000", "20s send by=11 to=10 size=300", "30s boot by=10")
+    ended, events = run(lab(*script, devices="10h 11p", iut=historic, deployment=HISTORIC))
+    assert ended.verdict is Verdict.PASS, ended.reason
+    assert ended.facts["delivered"] == 2 and of(events, "state", device=10)[-1]["model"] == "IDLE unregistered"
+    glare = (*REGISTERED, "2s send by=10 to=11 size=5", "2s send by=11 to=10 size=6")
+    slow = {"link": {"radio": {"latency": "5ms"}}, "deployment": HISTORIC}
+    ended, _ = run(lab(*glare, devices="10p 11h", iut=historic, **slow))
+    assert ended.verdict is Verdict.PASS, ended.reason
+    historic.write_text(historic.read_text().replace('"SES-8", ', '"SES-8", "SES-9", '))
+    ended, _ = run(lab(*glare, devices="10p 11h", iut=historic, **slow))
+    assert ended.verdict is Verdict.FAIL and ended.broken is not None and ended.broken.divergence is not None
+    assert ended.broken.iut == 11 and "SES-9" in ended.broken.divergence.requirements, "which it claims now"
+
+
+def test_two_firmwares_whose_memory_nobody_can_read_are_not_judged(historic: Path) -> None:
+    file = lab("0s send by=10 to=11 size=5", devices="10h 11h", iut=historic, deployment=HISTORIC)
+    with pytest.raises(HarnessError, match="the memory of SED 10 does not show the secret of its session with 11"):
+        run(file)
+    ended, _ = run(replace(file, watch=False))
+    assert ended.facts["delivered"] == 1
+
+
+def test_a_firmware_that_does_not_fit_the_deployment(historic: Path, tmp_path: Path) -> None:
+    """Refused before anything runs, with what differs and what to do."""
+    said = r"says the suite rsa-aes256, the names '\{id\}_PROVISION' and 22-byte responses; the deployment has .*change"
+    for wrong in ({"suite": "rsa-aes128"}, {"cn_pattern": "{id}"}, {"registration": "10-byte"}):
+        with pytest.raises(build_module.BadLab, match=rf"device 10: `iut`: .*historic.toml: \[protocol\] {said}"):
+            run(lab(devices="10h 11p", iut=historic, deployment=HISTORIC | wrong))
+    for key in HISTORIC:
+        with pytest.raises(build_module.BadLab, match=r"device 10: `elf`: the deployment has the suite .* with `iut`"):
+            run(lab(devices="10f 11p", deployment={key: HISTORIC[key]}))
+    run(lab(devices="10f", deployment={"suite": "aes128"}))
+    folder = tmp_path / "given"
+    Deployment.create([10, 12], seed=b"tests/lab", suite=RSA_AES_256, **OTHERS_OF_2021).save(folder)
+    given = '[provisioning]\nkind = "given"\ndeployment = "given"\nid = 12\n[protocol]'
+    historic.write_text(historic.read_text().replace("[protocol]", given))
+    with pytest.raises(build_module.BadLab, match=r"its certificates are of .*given; \[deployment\] `folder` has to"):
+        run(lab(devices="10h", iut=historic, deployment=HISTORIC))
+    with pytest.raises(build_module.BadLab, match="its certificates are those of SED 12; give it that `id`"):
+        run(lab(devices="10h", iut=historic, deployment={"folder": str(folder)}))
 
 
 def test_the_variables_of_an_elf(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from model.alphabet import BROADCAST, Link
 from reference import records
 from reference.controller import Controller
 from reference.dialect import RSA_AES_256, Dialect
+from reference.endings import How
 from reference.frame import Frame
 from reference.records import Record
 
@@ -36,7 +37,7 @@ class Historic(Controller):
         hello = records.client_hello(record)
         valid = hello is not None and self._cookies.is_valid(str(source).encode(), hello.cookie)
         if hello is not None and not valid and source == self._peer:
-            self._end()  # fed to our client, which fails
+            self._end(How.REFUSED, "glare")  # fed to our client, which fails
 
     def _take_cpu(self, frame: Frame, now: int) -> None:
         if frame.target == BROADCAST:
