@@ -21,16 +21,17 @@ if TYPE_CHECKING:
 _EPILOG = """The file says which devices there are, how fast the links are, and what happens when: `--init` writes one
 with comments, which runs as it is. Time is virtual, so that the same file gives the same bytes however fast it runs.
 
-On a terminal there is a view with a line for commands: F5 pauses and goes on, F8 does one step, F10 ends. With
---plain, and where there is no terminal, each event is a line, or with --json a JSON object.
+On a terminal there is a view with a line for commands: F5 pauses and goes on, F8 does one step, F10 ends. It goes at
+the file's pace. With --plain, and where there is no terminal, each event is a line, or with --json a JSON object.
 With --commands, commands come from standard input, one a line: the lab begins paused, each command is done before the
-next is read, and the lab ends with the input.
+next is read, and the lab ends with the input. Without the view, a lab is as fast as it can be; --pace slows it down.
 
 examples:
   scewl lab --init lab.toml                   write a file to begin with: a firmware and two Python SEDs
   scewl lab lab.toml                          run it and look at it
-  scewl lab lab.toml --until 60s --pace 0     sixty virtual seconds, as fast as possible
-  scewl lab lab.toml --plain --json | jq .    each event as a JSON object
+  scewl lab lab.toml --plain --until 60s      sixty virtual seconds, as fast as possible
+  scewl lab lab.toml --plain --pace 10        ten virtual seconds a second
+  scewl lab lab.toml --json | jq .            each event as a JSON object
   scewl lab lab.toml --record reports/out/lab keep a capture with secrets, and a trace of each SED
   printf 'register 10\\nrun\\nshow\\n' | scewl lab lab.toml --commands
 
@@ -54,7 +55,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("file", type=Path, metavar="FILE", help="what the lab is; `--init` writes one")
     parser.add_argument("--init", action="store_true", help="write FILE, with comments, and do nothing else")
     parser.add_argument("--until", metavar="TIME", help="end at this virtual time: 60s, 5m, 2h")
-    parser.add_argument("--pace", type=float, metavar="X", help="virtual seconds a second; 0: as fast as possible")
+    parser.add_argument(
+        "--pace",
+        type=float,
+        metavar="X",
+        help="virtual seconds a second; 0: as fast as possible (default: the file's in the view, else 0)",
+    )
     parser.add_argument("--seed", type=int, metavar="N", help="of all keys and messages, in place of the file's")
     parser.add_argument("--no-watch", action="store_true", help="without the model beside the SEDs, and faster")
     parser.add_argument("--record", type=Path, metavar="DIR", help="write a capture and traces there; watches as well")
@@ -84,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     drive = _commanded if args.commands else _looked_at if looks else _at_pace
     begun = _silent if looks else _printer(args.json)
     try:
-        lab = _settled(load(args.file), args)
+        lab = _settled(load(args.file), args, looks)
         ended = program.run(lab, drive, time.monotonic, begun, stays=args.commands or looks)
     except BadLab as error:
         raise UsageError(str(error)) from error
@@ -108,8 +114,8 @@ def _init(path: Path) -> int:
     return EXIT_PASS
 
 
-def _settled(lab: LabFile, args: argparse.Namespace) -> LabFile:
-    """The file with what the command line says otherwise."""
+def _settled(lab: LabFile, args: argparse.Namespace, looks: bool) -> LabFile:
+    """The file with what the command line says otherwise. Its pace is for whoever `looks`: nobody else waits."""
     from conformance.mixed.file import duration
 
     if args.until is not None:
@@ -117,7 +123,9 @@ def _settled(lab: LabFile, args: argparse.Namespace) -> LabFile:
             lab = replace(lab, until=duration(args.until))
         except ValueError as error:
             raise UsageError(f"--until: {error}") from error
-    if args.pace is not None:
+    if args.pace is None:
+        lab = lab if looks else replace(lab, pace=0.0)
+    else:
         if not 0 <= args.pace <= 1_000_000:
             raise UsageError(f"--pace {args.pace:g}: it is 0 (as fast as possible) to 1000000")
         lab = replace(lab, pace=args.pace)

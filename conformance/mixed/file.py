@@ -79,7 +79,7 @@ class LabFile:
     devices: tuple[DeviceEntry, ...]
     seed: int = 1
     pace: float = 1.0
-    """Virtual seconds for each second of the wall clock; 0: as fast as possible."""
+    """Of whoever looks: virtual seconds for each second of the wall clock; 0: as fast as possible."""
     until: int | None = None
     watch: bool = True
     record: Path | None = None

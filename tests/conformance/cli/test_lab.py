@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,6 @@ import pytest
 Scewl = Callable[..., "object"]
 
 PYTHON = """
-pace = 0
 [[device]]
 id = 10
 kind = "python"
@@ -49,7 +50,7 @@ def test_the_file_that_init_writes_runs(tmp_path: Path, scewl: Scewl, monkeypatc
     again = scewl("lab", "--init", file)
     assert again.code == 2 and "is there already" in again.err
     monkeypatch.chdir(tmp_path)
-    ended = scewl("lab", file, "--pace", 0, "--record", tmp_path / "record", "--json")
+    ended = scewl("lab", file, "--record", tmp_path / "record", "--json")
     assert ended.code == 0 and ended.err == ""
     *events, end = map(json.loads, ended.out.splitlines())
     assert end["event"] == "end" and end["verdict"] == "PASS" and end["t"] == 12_000
@@ -83,6 +84,65 @@ def test_commands_from_standard_input(small: Path, scewl: Scewl, commands: Calla
     assert lines[-2] == ("not done: no command 'snd'; did you mean send?") and "2 of 2 messages delivered" in lines[-1]
 
 
+@dataclass
+class Wall:
+    """A wall clock on which only sleeping takes time."""
+
+    now: float = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
+    wall = Wall()
+    monkeypatch.setattr("conformance.cli.lab.time", wall)
+    return wall
+
+
+def test_the_page_s_example_waits_for_nothing(
+    tmp_path: Path, scewl: Scewl, commands: Callable[[str], None], wall: Wall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[3] / "docs/lab.md").read_text()
+    example = re.search(r"^printf '(.*)' \| scewl lab lab.toml --commands$", page, re.MULTILINE)
+    assert example is not None
+    commands(example[1].replace("\\n", "\n"))
+    monkeypatch.chdir(Path(__file__).parents[3])
+    scewl("lab", "--init", tmp_path / "lab.toml")
+    ended = scewl("lab", tmp_path / "lab.toml", "--commands")
+    assert ended.code == 0 and "#46  at 12.002 s  10 -> 11  radio  ClientHello" in ended.out
+    assert "      19.014     11 -> CPU    cpu    message, 64 B from 10" in ended.out.splitlines()
+    assert wall.now == 100, "for nineteen virtual seconds"
+
+
+@pytest.mark.parametrize(
+    ("options", "typed", "waited"),
+    [
+        (["--plain"], "", 0),
+        (["--plain", "--pace", "2"], "", 0.5),
+        (["--commands"], "run\n", 0),
+        (["--commands", "--pace", "4"], "run\n", 0.25),
+        (["--commands"], "pace 10\nrun\n", 0.1),
+    ],
+)
+def test_only_who_asks_for_a_pace_waits(
+    small: Path,
+    scewl: Scewl,
+    commands: Callable[[str], None],
+    wall: Wall,
+    options: list[str],
+    typed: str,
+    waited: float,
+) -> None:
+    commands(typed)
+    assert scewl("lab", small, *options).code == 0
+    assert wall.now - 100 == pytest.approx(waited), "until the message of one second"
+
+
 def test_what_is_not_met_is_exit_code_1(small: Path, scewl: Scewl, commands: Callable[[str], None]) -> None:
     commands("run\nexpect 10 message\n")
     ended = scewl("lab", small, "--commands")
@@ -94,7 +154,7 @@ def test_a_firmware_that_breaks_is_shown_with_what_it_left(
     build: Callable[[str], Path], tmp_path: Path, scewl: Scewl
 ) -> None:
     text = f'[[device]]\nid = 10\nkind = "firmware"\nelf = "{build("echo")}"\n'
-    (tmp_path / "lab.toml").write_text('pace = 0\n[[script]]\nwhen = "1s"\ndo = "register"\nby = 10\n' + text)
+    (tmp_path / "lab.toml").write_text('[[script]]\nwhen = "1s"\ndo = "register"\nby = 10\n' + text)
     ended = scewl("lab", tmp_path / "lab.toml")
     assert ended.code == 1
     assert "FAIL SED 10: firmware, in a lab" in ended.out and "observed: unknown(link=2)" in ended.out
