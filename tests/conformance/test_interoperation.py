@@ -6,6 +6,7 @@ with the firmware in QEMU; as a client also with `scewl sss`. All are programs, 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import shutil
@@ -21,6 +22,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from conformance.targets.qemu import QemuTarget
+from conformance.targets.reference import ReferenceTarget
+from model.alphabet import Link
 from reference.authority import load_key
 from reference.deployment import Deployment
 from reference.dialect import RSA_AES_256
@@ -28,6 +32,11 @@ from reference.frame import Frame, FrameReader
 
 ROOT = Path(__file__).parents[2]
 SCEWL = [sys.executable, "-c", "import sys; from conformance.cli import main; sys.exit(main())"]
+FIRMWARE = ROOT / "build/firmware/controller.elf"
+APPLICATION_DATA = b"\x17"
+"""The content type of its records."""
+ECHO = 8 + 13 + 8 + 4 + 16
+"""Bytes of a frame with a record of four: headers of both, explicit nonce, tag."""
 DEVICE, OTHER = 10, 20
 """SCEWL ids: the controller, and the program that is a device by way of the relay."""
 PATIENCE = 20
@@ -134,7 +143,7 @@ def controller(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     if request.param == "firmware":
         serials = [f"unix:{folder}/{link},server=on,wait=off" for link in ("cpu", "sss", "radio")]
         command = ["qemu-system-arm", "-M", "lm3s6965evb", "-display", "none", "-monitor", "none"]
-        command += ["-kernel", str(ROOT / "build/firmware/controller.elf")]
+        command += ["-kernel", str(FIRMWARE)]
         command += ["-device", f"loader,file={folder}/image,addr=0x3f000,force-raw=on"]
         command += [word for serial in serials for word in ("-serial", serial)]
         command += ["-semihosting-config", "enable=on,target=native"]  # what it says on the debug channel
@@ -277,6 +286,43 @@ def test_it_is_the_sss_of_a_controller(controller: Controller, tmp_path: Path, p
     response = struct.pack("<Hh", DEVICE, 1)
     server.say(response.ljust(22 if controller.deployment.wide_response else 10, b"\0"))
     assert controller.answer() == Frame(DEVICE, 1, struct.pack("<Hh", DEVICE, 1))
+
+
+@pytest.mark.parametrize("which", ["reference", "historic", "firmware"])
+def test_gnutls_as_an_sss_can_only_say_what_it_was_told(
+    which: str, tmp_path: Path, program: Callable[..., Program]
+) -> None:
+    """Over UDP, gnutls-serv sends each message back, and nothing else: the echo of the request is how an answer begins,
+    the rest never comes, and the CPU hears so after the idle timeout (SES-7, REG-4). The controller's clock is ours."""
+    deployment = HISTORIC if which == "historic" else STANDARD
+    tool, port = Tool("gnutls", tmp_path, deployment), free_port()
+    tool.show(1, DEVICE)
+    server = program(tool.server(port))
+    server.until(b"done\nUDP")
+    device = QemuTarget(FIRMWARE) if which == "firmware" else ReferenceTarget(dialect=deployment.dialect)
+    with contextlib.closing(device), socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "bus"))
+        listener.listen(1)
+        relay(program, 1, DEVICE, "--connect", f"unix:{tmp_path}/bus", "--udp-server", f"127.0.0.1:{port}")
+        bus, _ = listener.accept()
+        with bus:
+            bus.settimeout(PATIENCE)
+            device.boot(deployment.image(DEVICE))
+            reaction = device.send(Link.CPU, Frame(1, DEVICE, struct.pack("<Hh", DEVICE, 1)).encode())
+            data = b""
+            while not (data[8:9] == APPLICATION_DATA and len(data) == ECHO):
+                assert [link for link, _ in reaction.chunks] in ([Link.SSS], []), "nothing for the CPU"
+                bus.sendall(b"".join(said for _, said in reaction.chunks))
+                data = bus.recv(65_536)
+                assert data, server.output
+                reaction = device.send(Link.SSS, data)
+            assert (reaction.chunks, reaction.deadline) == ((), 60_000), "it is no wrong answer: more may come"
+            assert device.advance(59_999).chunks == ()
+            said = dict(device.advance(1).chunks)
+            assert said[Link.CPU] == Frame(DEVICE, 1, struct.pack("<Hh", DEVICE, -1)).encode()
+            bus.sendall(said[Link.SSS])
+            server.until(b"EOF")  # the close_notify
+    assert b"certificate is trusted" in server.output and b"received[0001000000000001]: \n" in server.output
 
 
 @pytest.fixture(scope="module", params=[STANDARD, HISTORIC], ids=["standard", "historic"])
