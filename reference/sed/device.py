@@ -106,6 +106,8 @@ class Device:
         if self._closing:
             return
         self._closing = True
+        self._failure = self._failure or "the SED has been switched off"
+        self._notify()
         if self._timer:
             self._timer.cancel()
         if self._listener:
@@ -118,9 +120,10 @@ class Device:
         for writer in self._links.values():
             with contextlib.suppress(OSError):
                 writer.write_eof()
-        with contextlib.suppress(TimeoutError, SedError):
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FAREWELL):
-                await self._until(lambda: not self._links)
+                while self._links:
+                    await self._change()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -246,11 +249,15 @@ class Device:
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not self._failure and not condition():
-            waiter = self._loop.create_future()
-            self._waiters.append(waiter)
-            await waiter
+            await self._change()
         if self._failure:
             raise SedError(self._failure)
+
+    async def _change(self) -> None:
+        """Wait for whatever happens next."""
+        waiter = self._loop.create_future()
+        self._waiters.append(waiter)
+        await waiter
 
     # --- links -------------------------------------------------------------------------------------------------------
 
@@ -268,8 +275,7 @@ class Device:
                     self._say_link(link, "")
                     while data := await reader.read(_CHUNK):
                         pause = _FIRST_PAUSE  # it did not only accept and hang up
-                        if not self._closing:
-                            self._receive(link, data)
+                        self._receive(link, data)
                         await asyncio.sleep(0)
                 except OSError as error:
                     reason = _reason(error)
@@ -327,12 +333,14 @@ class Device:
         self._receive(Link.CPU, frame)
 
     def _receive(self, link: Link, data: bytes) -> None:
-        self.controller.receive(link, data, self._now())
-        self._after()
+        if not self._closing:  # what is switched off hears nothing, its CPU neither
+            self.controller.receive(link, data, self._now())
+            self._after()
 
     async def _on_time(self) -> None:
-        self.controller.on_time(self._now())
-        self._after()
+        if not self._closing:
+            self.controller.on_time(self._now())
+            self._after()
 
     def _after(self) -> None:
         """Carry out what the controller wants done. Secrets first: an onlooker needs them before their records."""

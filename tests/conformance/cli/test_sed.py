@@ -174,6 +174,25 @@ def test_its_end(world: Path, number: int, code: int) -> None:
     assert end(process, number) == code
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_its_end_in_the_middle_of_a_session(world: Path, tmp_path: Path, number: int, code: int) -> None:
+    """A power cut: the SSS hears no more after the hello, and the request has neither failed nor succeeded."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{tmp_path}/sss")
+        listener.listen(1)
+        listener.settimeout(60)
+        process = start(world, 12, "--json", "-c", "register", "--sss", f"unix:{tmp_path}/sss")
+        wire, _ = listener.accept()
+        with wire:
+            wire.settimeout(60)
+            assert wire.recv(4_096).startswith(b"SC")
+            process.send_signal(number)
+            assert wire.recv(4_096) == b""
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (code, "")
+    assert {json.loads(text)["event"] for text in out.splitlines()} == {"link"}
+
+
 def test_whoever_reads_it_may_leave(world: Path) -> None:
     read, write = os.pipe()
     os.close(read)
