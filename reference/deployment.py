@@ -197,24 +197,10 @@ class Deployment:
     @classmethod
     def load(cls, folder: Path) -> Deployment:
         """Read a folder that `save` wrote. Raises DeploymentError naming the file that is missing or wrong."""
-        path = folder / "deployment.json"
-        text = _read(path)
-        try:
-            index = json.loads(text)
-            if index["version"] != VERSION:
-                raise ValueError(f"version {index['version']!r} is not {VERSION}")
-            suite, pattern = int(index["suite"], 16), str(index["cn_pattern"])
-            layout = index.get("registration", layout_name(False))
-            ids, removed = [int(i) for i in index["seds"]], {int(i) for i in index["removed"]}
-            if suite not in _SUITES:
-                raise ValueError(f"suite {suite:#06x} is none of {_KNOWN}")
-            if layout not in LAYOUTS:
-                raise ValueError(f"registration {layout!r} is none of {', '.join(LAYOUTS)}")
-            check_pattern(pattern)
-        except (ValueError, TypeError, KeyError, DeploymentError) as error:
-            raise DeploymentError(f"{path} is not a deployment's index ({error!r}): restore it") from error
+        dialect, ids, removed = read_index(folder)
+        suite, pattern, wide_response = dialect.of_deployment
         authority = Authority(_read(folder / "ca.der"), _read_key(folder / "ca.key.der"))
-        deployment = cls(authority, {}, suite, pattern, removed, LAYOUTS[layout])
+        deployment = cls(authority, {}, suite, pattern, removed, wide_response)
         deployment._check(folder, "ca", deployment.sss_credentials(), SSS_CN)
         for i in ids:
             files = [_read(folder / f"sed-{i}{suffix}") for suffix in (".der", ".key.der", ".seed")]
@@ -237,6 +223,30 @@ class Deployment:
         if sed_id not in self.seds:
             raise DeploymentError(f"SED {sed_id} is not in this deployment, which has {sorted(self.seds)}")
         return self.seds[sed_id]
+
+
+def read_index(folder: Path) -> tuple[Dialect, list[int], set[int]]:
+    """What `deployment.json` in a deployment's folder says: the settings, the SEDs, those that were removed.
+
+    Raises DeploymentError.
+    """
+    path = folder / "deployment.json"
+    text = _read(path)
+    try:
+        index = json.loads(text)
+        if index["version"] != VERSION:
+            raise ValueError(f"version {index['version']!r} is not {VERSION}")
+        suite, pattern = int(index["suite"], 16), str(index["cn_pattern"])
+        layout = index.get("registration", layout_name(False))
+        ids, removed = [int(i) for i in index["seds"]], {int(i) for i in index["removed"]}
+        if suite not in _SUITES:
+            raise ValueError(f"suite {suite:#06x} is none of {_KNOWN}")
+        if layout not in LAYOUTS:
+            raise ValueError(f"registration {layout!r} is none of {', '.join(LAYOUTS)}")
+        check_pattern(pattern)
+    except (ValueError, TypeError, KeyError, DeploymentError) as error:
+        raise DeploymentError(f"{path} is not a deployment's index ({error!r}): restore it") from error
+    return Dialect(suite, pattern, LAYOUTS[layout]), ids, removed
 
 
 def check_pattern(pattern: str) -> None:

@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from conformance.capture import Context
 from conformance.sessions.secrets import Secrets
 from conformance.wire.secrets import KeyLog
+from reference.deployment import DeploymentError, read_index
+from reference.dialect import Dialect
 
 _MOST: Final = 64 << 20
 """Bytes of a key log that are read."""
@@ -35,6 +37,8 @@ class Keys:
     authorities: dict[str, bytes] = field(default_factory=dict)
     keys: dict[int, bytes] = field(default_factory=dict)
     """As a Context has them."""
+    dialect: Dialect | None = None
+    """What the deployment has settled."""
 
     def add(self, path: Path) -> None:
         """Take what a file or folder holds. Raises ValueError if it is none of the three, and OSError."""
@@ -74,6 +78,9 @@ class Keys:
         if not self.authorities:
             return context
         context = context or Context()
+        if self.dialect and not context.suite:
+            suite, cn_pattern, wide_response = self.dialect.of_deployment
+            context = replace(context, suite=suite, cn_pattern=cn_pattern, wide_response=wide_response)
         return replace(
             context,
             authorities=self.authorities | dict(context.authorities),
@@ -90,6 +97,10 @@ class Keys:
         """The folder that `scewl provision` makes: certificates tell who is who; only RSA keys open anything."""
         if not (folder / _AUTHORITY).is_file():
             raise ValueError(f"{folder} has no {_AUTHORITY}: it is no folder that `scewl provision` made")
+        try:
+            self.dialect = read_index(folder)[0]
+        except DeploymentError as error:
+            raise ValueError(str(error)) from None
         self.authorities["PROVISIONING"] = (folder / _AUTHORITY).read_bytes()
         for path in sorted(folder.glob("sed-*.der")):
             number = path.stem.removeprefix("sed-")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from capture_kinds import made
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from conformance.capture import Context
 from conformance.inspection.keys import Keys
 from reference.deployment import Deployment
+from reference.dialect import ECDHE_AES_128, RSA_AES_256
 
 
 def test_a_deployment_says_who_is_who(tmp_path: Path) -> None:
@@ -27,6 +29,22 @@ def test_a_deployment_says_who_is_who(tmp_path: Path) -> None:
     public = x509.load_der_x509_certificate(deployment.seds[10].certificate).public_key()
     assert keys.keys[10] == public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     assert Keys().context(stated) is stated
+
+
+def test_a_deployment_says_what_is_settled(tmp_path: Path) -> None:
+    """Unless the capture says it: then that is about these devices, whatever the folder is."""
+    settled = {"suite": RSA_AES_256, "cn_pattern": "{id}_PROVISION", "wide_response": True}
+    Deployment.create([10], seed=b"a", **settled).save(tmp_path / "d")
+    keys = Keys()
+    keys.add(tmp_path / "d")
+    for context in (None, Context(virtual=True)):
+        told = keys.context(context)
+        assert (told.suite, told.cn_pattern, told.wide_response) == (RSA_AES_256, "{id}_PROVISION", True)
+    told = keys.context(Context(suite=ECDHE_AES_128))
+    assert (told.suite, told.cn_pattern, told.wide_response) == (ECDHE_AES_128, "{id}", False)
+    (tmp_path / "d/deployment.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"deployment\.json is not a deployment's index .*: restore it"):
+        keys.add(tmp_path / "d")
 
 
 def test_a_key_log_is_useless_until_a_session_has_one_of_its_secrets(tmp_path: Path) -> None:
