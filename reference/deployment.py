@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -166,13 +167,23 @@ class Deployment:
     # --- the folder --------------------------------------------------------------------------------------------------
 
     def save(self, folder: Path) -> None:
-        """Write everything into a new folder. Raises DeploymentError if it exists or cannot be made."""
+        """Write everything into a new folder.
+
+        Raises DeploymentError if it exists or cannot be made, and OSError if it cannot be filled; then none is left.
+        """
         try:
             folder.mkdir(mode=0o700, parents=True)
         except FileExistsError as error:
             raise DeploymentError(f"{folder} exists already: remove it or choose another folder") from error
         except OSError as error:
             raise DeploymentError(f"{folder} cannot be made: {error.strerror}") from error
+        try:
+            self._fill(folder)
+        except OSError:
+            shutil.rmtree(folder)
+            raise
+
+    def _fill(self, folder: Path) -> None:
         _write(folder / "ca.der", self.authority.certificate)
         _write(folder / "ca.key.der", key_der(self.authority.key))
         for sed_id, sed in self.seds.items():
@@ -230,6 +241,8 @@ def read_index(folder: Path) -> tuple[Dialect, list[int], set[int]]:
 
     Raises DeploymentError.
     """
+    if not folder.is_dir():
+        raise DeploymentError(f"there is no folder {folder}: `scewl provision {folder} --ids 10,11` makes one")
     path = folder / "deployment.json"
     text = _read(path)
     try:
@@ -261,8 +274,12 @@ def check_pattern(pattern: str) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data)
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+    except OSError as error:
+        error.filename = str(path)  # that of a write, as to a disk that is full, has none
+        raise
 
 
 def _read(path: Path) -> bytes:

@@ -101,12 +101,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _init(path: Path) -> int:
     from conformance.campaign import DEFAULT_FIRMWARE
+    from conformance.files import write_new
     from conformance.mixed.file import template
 
     elf = DEFAULT_FIRMWARE.resolve()
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(template(elf))
+        write_new(path, template(elf))
     except FileExistsError:
         raise UsageError(f"{path} is there already: remove it, or name another file") from None
     missing = "" if elf.is_file() else "; `make firmware` builds the firmware that it names"

@@ -190,8 +190,10 @@ def load(path: Path) -> Iut:
     """Read a file. Raises BadIut."""
     try:
         document = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
+    except FileNotFoundError as error:
         raise BadIut(f"{path}: {error.strerror}; `scewl conform --init-profile {path}` writes one") from error
+    except OSError as error:
+        raise BadIut(f"{path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadIut(f"{path}: not TOML: {error}") from error
     return parse(path, document)

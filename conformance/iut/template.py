@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from conformance.files import write_new
 from conformance.iut.profile import RULES, BadIut
 
 _TEMPLATE: Final = Path(__file__).with_name("template.toml")
@@ -25,8 +26,7 @@ def template(folder: Path, elf: Path) -> str:
 def write_template(path: Path, elf: Path) -> None:
     """Write a new file. Raises BadIut if there is one, or it cannot be written."""
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(template(path.parent, elf))
+        write_new(path, template(path.parent, elf))
     except FileExistsError as error:
         raise BadIut(f"{path} is there already: remove it, or name another file") from error
     except OSError as error:

@@ -107,8 +107,10 @@ def load(path: Path) -> LabFile:
     """Read a file. Raises BadLab."""
     try:
         document = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
+    except FileNotFoundError as error:
         raise BadLab(f"{path}: {error.strerror}; `scewl lab --init {path}` writes one") from error
+    except OSError as error:
+        raise BadLab(f"{path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadLab(f"{path}: not TOML: {error}") from error
     return parse(path, document)

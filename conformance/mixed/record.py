@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 from conformance.capture import CapturedFrame, Context, write_capture
+from conformance.files import naming
 from conformance.mixed.device import Device, Sighting
 from conformance.mixed.world import World
 
@@ -31,15 +33,22 @@ class Recorder:
             device.saw = self._tap(device)
             if device.judge is None:
                 continue
-            trace = self._traces[number] = _private(folder / f"{number}.jsonl")
+            self._traces[number] = _private(self._path(number))
             header = {"trace": TRACE_VERSION, "lab": True, "device": number, "target": device.target.name}
-            _line(trace, header | {"profile": profile, "seed": seed})
+            self._line(number, header | {"profile": profile, "seed": seed})
             device.told = self._teller(number)
 
     @property
     def files(self) -> list[Path]:
         """What there is once it is closed."""
-        return [self.folder / CAPTURE, *(self.folder / f"{number}.jsonl" for number in self._traces)]
+        return [self.folder / CAPTURE, *map(self._path, self._traces)]
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number}.jsonl"
+
+    def _line(self, number: int, line: dict[str, Any]) -> None:
+        with naming(self._path(number)):
+            self._traces[number].write(json.dumps(line, separators=(",", ":")) + "\n")
 
     def _tap(self, device: Device) -> Any:
         def tap(seen: Sighting) -> None:
@@ -58,16 +67,24 @@ class Recorder:
         def teller(step: dict[str, Any]) -> None:
             if "boot" in step["stimulus"]:
                 self._boots[number].append(step["t"] * 1000)
-            _line(self._traces[number], step)
+            self._line(number, step)
 
         return teller
 
     def close(self, verdict: str, reason: str) -> None:
-        """Write everything. Raises OSError."""
+        """Write all that can be written. Raises OSError if that is not everything."""
         world = self._world
-        for trace in self._traces.values():
-            _line(trace, {"verdict": verdict, "reason": reason, "virtual_ms": world.now})
-            trace.close()
+        with contextlib.ExitStack() as everything:  # what fails here keeps nothing from being tried
+            everything.callback(self._write_capture)
+            for number in self._traces:
+                everything.callback(self._end, number, {"verdict": verdict, "reason": reason, "virtual_ms": world.now})
+
+    def _end(self, number: int, line: dict[str, Any]) -> None:
+        with naming(self._path(number)), self._traces[number]:
+            self._line(number, line)
+
+    def _write_capture(self) -> None:
+        world = self._world
         identities = {n: d.judge.abstraction.memory.identity for n, d in world.devices.items() if d.judge}
         settled = next(iter(identities.values()))  # who records watches, and one deployment is everybody's
         context = Context(
@@ -88,7 +105,3 @@ def _private(path: Path) -> TextIO:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.fchmod(handle, 0o600)
     return os.fdopen(handle, "w", encoding="utf-8")
-
-
-def _line(stream: TextIO, line: dict[str, Any]) -> None:
-    stream.write(json.dumps(line, separators=(",", ":")) + "\n")

@@ -123,11 +123,11 @@ def test_a_device_that_provisioning_removed_is_listed(folder: Path, scewl: Scewl
         (["--deployment", "D", "--listen", "9000"], "'9000' is no address"),
         (["--deployment", "D", "--listen", "tcp:127.0.0.1:0", "--connections", "0"], "--connections is at least 1"),
         (["--deployment", "D", "--listen", "tcp:127.0.0.1:0", "--connections", "99999999"], "ulimit -n"),
-        (["--deployment", "D/away", "--listen", "tcp:127.0.0.1:0"], "deployment.json cannot be read"),
+        (["--deployment", "D/away", "--listen", "tcp:127.0.0.1:0"], "there is no folder"),
         (["--deployment", "D", "--listen", "unix:/proc/nothing/here"], "choose another address"),
         (["--deployment", "D", "--listen", "tcp:127.0.0.1:0", "--log", "/proc/nothing/here"], "No such file"),
         (["revoke", "99", "--deployment", "D"], "SED 99 is not in this deployment, which has [10, 11]"),
-        (["status", "--deployment", "D/away"], "deployment.json cannot be read"),
+        (["status", "--deployment", "D/away"], "away: `scewl provision"),
         (["stauts", "--deployment", "D"], "Did you mean status"),
     ],
 )

@@ -233,5 +233,5 @@ def test_a_deployment_has_to_fit_the_file(tmp_path: Path) -> None:
         given_deployment(given(registration="22-byte"))
     with pytest.raises(HarnessError, match="has no SED 11"):
         given_deployment(parse(tmp_path / "f.toml", PLAIN | {"provisioning": GIVEN | {"id": 11}}))
-    with pytest.raises(HarnessError, match=r"`deployment`: .*none.* cannot be read"):
+    with pytest.raises(HarnessError, match=r"`deployment`: there is no folder .*none: `scewl provision"):
         given_deployment(parse(tmp_path / "f.toml", PLAIN | {"provisioning": GIVEN | {"deployment": "none"}}))

@@ -134,7 +134,7 @@ def test_with_the_deployment_another_reference_takes_the_stimuli(
     ("arguments", "message"),
     [
         (["--target", "reference"], "only --deployment goes with it"),
-        (["--deployment", "nowhere"], "cannot be read"),
+        (["--deployment", "nowhere"], "there is no folder nowhere"),
     ],
 )
 def test_what_does_not_fit_is_said(
