@@ -169,7 +169,8 @@ class Deployment:
     def save(self, folder: Path) -> None:
         """Write everything into a new folder.
 
-        Raises DeploymentError if it exists or cannot be made, and OSError if it cannot be filled; then none is left.
+        Raises DeploymentError if it exists or cannot be made, and OSError if it cannot be filled. Whatever keeps it
+        from being whole, an interruption too, none is left: half of it would hold keys and be in the way.
         """
         try:
             folder.mkdir(mode=0o700, parents=True)
@@ -179,7 +180,7 @@ class Deployment:
             raise DeploymentError(f"{folder} cannot be made: {error.strerror}") from error
         try:
             self._fill(folder)
-        except OSError:
+        except BaseException:
             shutil.rmtree(folder)
             raise
 

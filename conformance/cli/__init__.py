@@ -87,6 +87,9 @@ def _run(argv: Sequence[str] | None) -> int:
         args = build_parser(words[0] if words else "").parse_args(words)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else EXIT_USAGE
+    except KeyboardInterrupt:  # a command loads what it needs, which takes a moment
+        complain("interrupted")
+        return EXIT_INTERRUPTED
     try:
         code: int = args.run(args)
         return code

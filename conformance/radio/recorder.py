@@ -14,6 +14,7 @@ from pathlib import Path
 
 from conformance.capture import CapturedFrame, KeyLogText, read_capture
 from conformance.capture.write import frame_block, head_blocks, secrets_blocks
+from conformance.files import naming
 from conformance.wire.secrets import KeyLog
 
 _CHUNK = 1 << 20
@@ -38,7 +39,10 @@ class Recorder:
         """Whether a secret came behind a frame."""
         self._size = 0
         """Bytes of whole blocks."""
-        self._append(head_blocks())
+        with contextlib.ExitStack() as failed, naming(path):
+            failed.callback(self._file.close)
+            self._append(head_blocks())
+            failed.pop_all()
 
     def record(self, frame: CapturedFrame) -> None:
         """Write a frame, and before it the secrets that are new. Never raises."""

@@ -213,3 +213,14 @@ def test_certificates_are_version_3_with_a_short_positive_serial_number() -> Non
         certificate = x509.load_der_x509_certificate(der)
         assert certificate.version is x509.Version.v3
         assert 0 < certificate.serial_number.bit_length() < 8 * 20
+
+
+def test_an_interruption_leaves_no_half_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(deployment: Deployment, folder: Path) -> None:
+        assert (folder / "sed-10.key.der").is_file()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Deployment, "save_index", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Deployment.create([10], seed=b"a").save(tmp_path / "d")
+    assert not (tmp_path / "d").exists()

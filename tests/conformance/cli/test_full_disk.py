@@ -56,6 +56,11 @@ def test_no_half_of_a_file_to_begin_with_is_left(limited: Limited, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_radio_names_the_capture_that_it_cannot_begin(limited: Limited) -> None:
+    radio = ("radio", "--listen", "unix:radio", "--capture", "r.pcapng")
+    assert limited(10, *radio) == (3, "scewl: r.pcapng: No space left on device\n")
+
+
 def test_a_lab_writes_what_it_can_and_says_what_it_cannot(limited: Limited, tmp_path: Path) -> None:
     (tmp_path / "lab.toml").write_text(LAB)
     code, said = limited(9_000, "lab", "lab.toml", "--record", "record")

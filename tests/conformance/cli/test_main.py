@@ -19,6 +19,15 @@ def test_help_has_examples(scewl, command: str) -> None:
     assert ended.code == 0 and "examples:" in ended.out and f"scewl {command}" in ended.out
 
 
+def test_an_interruption_while_a_command_is_loaded(scewl, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("conformance.cli.import_module", interrupted)
+    ended = scewl("lab", "lab.toml")
+    assert (ended.code, ended.out, ended.err) == (130, "", "scewl: interrupted\n")
+
+
 def test_help_of_the_program_lists_the_commands_and_exit_codes(scewl) -> None:
     ended = scewl("--help")
     assert ended.code == 0 and "exit codes:" in ended.out
