@@ -151,7 +151,8 @@ def run_status(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(shown, indent=1))
         return EXIT_PASS
-    print(f"running       for {shown['uptime_s']:.0f} s, {len(shown['antennas'])} of at most {shown['antennas_limit']}")
+    antennas = f"{len(shown['antennas'])} of at most {shown['antennas_limit']}"
+    print(f"running       for {shown['uptime_s']:.0f} s, antennas: {antennas}")
     for antenna in shown["antennas"]:
         rest = ", ".join(f"{name} {value}" for name, value in antenna.items() if name not in ("antenna", "id"))
         print(f"  antenna {antenna['antenna']:<4} {_whose(antenna['id']):10} {rest}")

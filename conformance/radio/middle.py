@@ -21,6 +21,7 @@ from conformance.wire.frames import HEADER, Frame
 from reference.service.listen import Address, ListenError, short
 
 _CHUNK = 1 << 16
+_WRONG_PORT = ": is this what `scewl radio` was given as --control, not as --listen?"
 _PATIENCE = 10.0
 """Seconds for connecting, and for the answer to a command."""
 
@@ -66,7 +67,7 @@ class Middle:
             raise RadioError(
                 f"{control}: no radio answers there ({error}): is `scewl radio --control` running?"
             ) from error
-        self._timeout = timeout
+        self._control, self._timeout = control, timeout
         self._buffer = bytearray()
         self._early: list[Caught] = []
         self._intercepting = False
@@ -130,8 +131,11 @@ class Middle:
     def _ask(self, command: dict[str, Any]) -> dict[str, Any]:
         """Give a command that is answered; frames that come before the answer are kept."""
         self._say(command)
-        while "frame" in (line := self._read(_PATIENCE)):
-            self._early.append(self._caught(line))
+        try:
+            while "frame" in (line := self._read(_PATIENCE)):
+                self._early.append(self._caught(line))
+        except TimeoutError as error:
+            raise RadioError(f"{self._control}: no answer within {_PATIENCE:g} s{_WRONG_PORT}") from error
         return line
 
     def _say(self, command: dict[str, Any]) -> None:
@@ -155,7 +159,12 @@ class Middle:
             self._buffer += data
         text = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
-        line: dict[str, Any] = json.loads(text)
+        try:
+            line = json.loads(text)
+        except ValueError:
+            line = None
+        if not isinstance(line, dict):
+            raise RadioError(f"{self._control}: the answer is not a radio's{_WRONG_PORT}")
         if "error" in line:
             raise RadioError(line["error"])
         return line

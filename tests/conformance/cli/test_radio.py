@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,33 @@ def test_from_start_to_end(tmp_path: Path, scewl: Scewl, number: int, code: int)
     assert not (tmp_path / "radio").exists() and not (tmp_path / "c").exists()
     gone = scewl("radio", "status", "--control", f"unix:{tmp_path}/c")
     assert gone.code == 3 and "no radio answers there" in gone.err
+
+
+@pytest.mark.parametrize(
+    ("said", "says"), [(b"", "no answer within"), (b"220 [1]\n", "not a radio's"), (b"[]\n", "not a radio's")]
+)
+def test_a_port_that_is_another_s(
+    scewl: Scewl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes, says: str
+) -> None:
+    """Such as the one for antennas, which hears the command and says nothing."""
+    monkeypatch.setattr("conformance.radio.middle._PATIENCE", 60 if said else 0.01)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{tmp_path}/port")
+        listener.listen(1)
+
+        def answer() -> None:
+            client, _ = listener.accept()
+            with client:
+                client.sendall(said)
+                while client.recv(4_096):
+                    pass
+
+        other = threading.Thread(target=answer)
+        other.start()
+        ended = scewl("radio", "status", "--control", f"unix:{tmp_path}/port")
+        other.join()
+    assert ended.code == 3 and f"unix:{tmp_path}/port: " in ended.err and says in ended.err
+    assert "was given as --control, not as --listen?" in ended.err
 
 
 def test_after_kill_9_what_was_captured_is_there(tmp_path: Path) -> None:
