@@ -111,6 +111,13 @@ def test_a_file_is_written_once(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert f"{path} is there already: remove it, or name another file" in capsys.readouterr().err
 
 
+def test_its_capture_says_what_is_settled(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Otherwise, whoever judges it expects the names of the protocol page."""
+    run(["register"])
+    main(["inspect", str(tmp_path / "out" / "register.pcapng"), "--judge"])
+    assert "SED 10: ALLOWED" in capsys.readouterr().out
+
+
 def test_only_what_is_skipped_is_nothing_selected(run: Run) -> None:
     code, cases = run(["glare-lower"])
     assert (code, cases["glare-lower"]["verdict"]) == (4, "SKIPPED")
