@@ -62,17 +62,16 @@ class Fragment:
 
     def encode(self) -> bytes:
         """The fragment's bytes. Raises ValueError if a field does not fit."""
+        length, offset, size = self.length, self.offset, len(self.body)
+        if length >> 24 or offset >> 24 or size >> 24:
+            raise ValueError(f"a field of this fragment does not fit 24 bits: {length}, {offset} or {size}")
         try:
-            return (
-                struct.pack(">B", self.type)
-                + self.length.to_bytes(3, "big")
-                + struct.pack(">H", self.message_seq)
-                + self.offset.to_bytes(3, "big")
-                + len(self.body).to_bytes(3, "big")
-                + self.body
+            head = _HEADER.pack(
+                self.type << 24 | length, self.message_seq, offset >> 16, offset & 0xFFFF, size >> 16, size & 0xFFFF
             )
-        except (struct.error, OverflowError) as error:
+        except struct.error as error:
             raise ValueError(f"a field of this fragment does not fit: {error}") from None
+        return head + self.body
 
 
 @dataclass(slots=True, unsafe_hash=True)  # never changed; not frozen, as Record is not
@@ -207,12 +206,18 @@ class Assembler:
 
     def feed(self, fragment: Fragment) -> list[Message]:
         """Take a fragment; return the messages that it completes, and those that waited only for them."""
-        if self.standing(fragment) is not Standing.NEW:
-            return []
-        if fragment.message_seq not in self._gathering:
-            self._gathering[fragment.message_seq] = _Gathering(fragment)
-        self._gathering[fragment.message_seq].add(fragment)
-        out: list[Message] = []
+        seq, out = fragment.message_seq, list[Message]()
+        if seq == self.next_seq and fragment.whole and fragment.length <= MAX_BODY and seq not in self._gathering:
+            out.append(Message(fragment.type, seq, fragment.body))  # as most come: nothing to put together
+            self.messages += out
+            if not self._gathering:
+                return out
+        else:
+            if self.standing(fragment) is not Standing.NEW:
+                return []
+            if seq not in self._gathering:
+                self._gathering[seq] = _Gathering(fragment)
+            self._gathering[seq].add(fragment)
         while (held := self._gathering.get(self.next_seq)) is not None and held.whole:
             message = Message(held.type, self.next_seq, bytes(held.body))
             del self._gathering[self.next_seq]
@@ -307,21 +312,24 @@ class _Cursor:
     """Reads big-endian fields off a body; `_BadBytes` when it runs out."""
 
     def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._position = 0
+        self._data, self._position, self._end = data, 0, len(data)
 
     def __bool__(self) -> bool:
-        return self._position < len(self._data)
+        return self._position < self._end
 
     def take(self, size: int, what: str) -> bytes:
-        piece = self._data[self._position : self._position + size]
-        if len(piece) < size:
+        begin = self._position
+        self._position = end = begin + size
+        if end > self._end:
             raise _BadBytes(f"{what} cut short")
-        self._position += size
-        return piece
+        return self._data[begin:end]
 
     def number(self, size: int, what: str) -> int:
-        return int.from_bytes(self.take(size, what), "big")
+        begin = self._position
+        self._position = end = begin + size
+        if end > self._end:
+            raise _BadBytes(f"{what} cut short")
+        return int.from_bytes(self._data[begin:end], "big")
 
     def vector(self, length_size: int, what: str, most: int | None = None) -> bytes:
         length = self.number(length_size, what)
@@ -331,7 +339,7 @@ class _Cursor:
 
     def end(self) -> None:
         if self:
-            raise _BadBytes(f"{len(self._data) - self._position} bytes too many")
+            raise _BadBytes(f"{self._end - self._position} bytes too many")
 
 
 def _extensions(cursor: _Cursor) -> Mapping[int, bytes]:
