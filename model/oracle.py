@@ -31,7 +31,7 @@ def _recalled(setting: Setting) -> Recall[State, Taken]:
     return Recall(State, rules)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # never changed; frozen ones take long to make
 class Possibility:
     """One way in which a conforming controller can have taken the last step."""
 
@@ -76,7 +76,7 @@ class Oracle:
 
     def foresee(self, events: tuple[Event, ...]) -> tuple[Possibility, ...]:
         """Every way to take a step, without taking it."""
-        ways = tuple(Possibility(p.state, (), (), p.timer) for p in self.possible)
+        ways = tuple([Possibility(p.state, (), (), p.timer) for p in self.possible])
         for event in events:
             found = [
                 Possibility(after, w.outputs + outputs, w.rules + rules, _timer(w, after, rules))
@@ -94,9 +94,11 @@ class Oracle:
         Events of kind `time` move the oracle's clock. After a disagreement the oracle goes on from what was allowed.
         """
         allowed = self.foresee(events)
-        self.now += sum(e.args[0] for e in events if e.kind == "time")
-        same_outputs = tuple(w for w in allowed if w.outputs == outputs or by_link(w.outputs) == by_link(outputs))
-        agreeing = tuple(w for w in same_outputs if not told or w.deadline(self.now) == deadline)
+        for event in events:
+            if event.kind == "time":
+                self.now += event.args[0]
+        same_outputs = tuple([w for w in allowed if w.outputs == outputs or by_link(w.outputs) == by_link(outputs)])
+        agreeing = tuple([w for w in same_outputs if not told or w.deadline(self.now) == deadline])
         self.possible = agreeing or same_outputs or allowed
         if agreeing:
             return None
@@ -129,7 +131,7 @@ def by_link(outputs: tuple[Output, ...]) -> dict[Link, tuple[Output, ...]]:
 
 def _timer(before: Possibility, state: State, rules: tuple[Rule, ...]) -> tuple[str, ...]:
     """Which requirements stand behind the timer after these rules."""
-    told = tuple(i for r in rules for i in r.timer)
+    told = tuple([i for r in rules for i in r.timer])
     if told or state.timer != before.state.timer:
         return tuple(dict.fromkeys(told))
     return before.timer

@@ -62,16 +62,7 @@ class Fragment:
 
     def encode(self) -> bytes:
         """The fragment's bytes. Raises ValueError if a field does not fit."""
-        length, offset, size = self.length, self.offset, len(self.body)
-        if length >> 24 or offset >> 24 or size >> 24:
-            raise ValueError(f"a field of this fragment does not fit 24 bits: {length}, {offset} or {size}")
-        try:
-            head = _HEADER.pack(
-                self.type << 24 | length, self.message_seq, offset >> 16, offset & 0xFFFF, size >> 16, size & 0xFFFF
-            )
-        except struct.error as error:
-            raise ValueError(f"a field of this fragment does not fit: {error}") from None
-        return head + self.body
+        return _encode(self.type, self.length, self.message_seq, self.offset, self.body)
 
 
 @dataclass(slots=True, unsafe_hash=True)  # never changed; not frozen, as Record is not
@@ -84,12 +75,23 @@ class Message:
 
     def encode(self) -> bytes:
         """The message as one fragment; this is what the transcript hashes (RFC 6347, section 4.2.6)."""
-        return Fragment(self.type, len(self.body), self.message_seq, 0, self.body).encode()
+        return _encode(self.type, len(self.body), self.message_seq, 0, self.body)
 
 
 _TYPES: Final = {kind.value: kind for kind in HandshakeType}
 _HEADER: Final = struct.Struct(">IHBHBH")
 """Type and length, message_seq, fragment_offset and fragment_length, each of 24 bits in two parts."""
+
+
+def _encode(kind: int, length: int, message_seq: int, offset: int, body: bytes) -> bytes:
+    size = len(body)
+    if length >> 24 or offset >> 24 or size >> 24:
+        raise ValueError(f"a field of this fragment does not fit 24 bits: {length}, {offset} or {size}")
+    try:
+        head = _HEADER.pack(kind << 24 | length, message_seq, offset >> 16, offset & 0xFFFF, size >> 16, size & 0xFFFF)
+    except struct.error as error:
+        raise ValueError(f"a field of this fragment does not fit: {error}") from None
+    return head + body
 
 
 def parse_fragments(plaintext: bytes) -> list[Fragment | Malformed]:
