@@ -35,7 +35,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests/reference"), str(ROOT / "benchmarks")]
 
 from memory_world import DEPLOYMENT, World  # noqa: E402
-from sss import measure, processor_time, service  # noqa: E402
+from programs import processor_time  # noqa: E402
+from sss import measure, service  # noqa: E402
 
 from conformance.watching import Alarm, WatchedSss, watch  # noqa: E402
 from model.alphabet import Link  # noqa: E402
