@@ -1,4 +1,4 @@
-"""Every way on that the SSS's rules allow, with one device at the other end of a wire."""
+"""Every way on that the SSS's rules allow, with some device at the other end of a wire."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ _PROFILES: Final = {True: HARDENED, False: HARDENED.without("reg_5")}
 """By whether a registered device may register again."""
 _EITHER: Final = (False, True)
 _Taken = tuple[tuple[Said, ...], Rule]
-_MOST: Final = 64
-"""Events in states that are remembered of one device."""
+SOMEBODY: Final = 2**20
+"""Stands for the device; it is nobody's id."""
+DEVICES: Final = {"certificate": (1, 2), "request": (1,)}
+"""Which arguments of an event are ids of devices, counted from 0."""
 
 
 class Way(NamedTuple):
@@ -35,34 +37,51 @@ class Way(NamedTuple):
 
 
 class Ways:
-    """The ways on for a device; `ways_of` gives them."""
+    """The ways on for any device; `ways_of` gives them.
 
-    def __init__(self, device: int, timeouts: tuple[int, int, int], replace: bool) -> None:
+    Rules ask of a device only whether it is the one that is named, so that what is remembered of one is good for all
+    (`tests/conformance/watching/test_ways.py` proves it). They are asked about `SOMEBODY`.
+    """
+
+    def __init__(self, timeouts: tuple[int, int, int], replace: bool) -> None:
         self._recalls = [
-            [_recall(WireSetting(device, _PROFILES[replace], removed, *timeouts), undecided) for undecided in _EITHER]
+            [_recall(WireSetting(SOMEBODY, _PROFILES[replace], removed, *timeouts), undecided) for undecided in _EITHER]
             for removed in _EITHER
         ]
 
     def on(
-        self, way: Way, kind: str, arguments: tuple[int, ...], *, removed: bool = False, undecided: bool = False
+        self,
+        way: Way,
+        device: int,
+        kind: str,
+        arguments: tuple[int, ...],
+        *,
+        removed: bool = False,
+        undecided: bool = False,
     ) -> list[Way]:
-        """The ways on by an event of `SSS_EVENTS`. The device may be `removed` (CRT-8).
+        """The ways on by an event of `SSS_EVENTS` with a device at the other end, which may be `removed` (CRT-8).
 
         `undecided`: a request of it is being kept; there is one decision at a time, and another one is refused.
         """
+        if named := DEVICES.get(kind):
+            arguments = tuple([(SOMEBODY if a == device else 0) if n in named else a for n, a in enumerate(arguments)])
         return [
-            Way(state, way.said + said, (*way.rules, rule))
+            Way(
+                state,
+                way.said + tuple([(k, tuple([device if a == SOMEBODY else a for a in args])) for k, args in said]),
+                (*way.rules, rule),
+            )
             for state, (said, rule) in self._recalls[removed][undecided].ways(way.state, kind, arguments)
         ]
 
 
-@lru_cache(1_024)
-def ways_of(device: int, timeouts: tuple[int, int, int], replace: bool) -> Ways:
-    """The ways on for a device; all its wires remember together.
+@lru_cache(16)
+def ways_of(timeouts: tuple[int, int, int], replace: bool) -> Ways:
+    """The ways on at an SSS; all its wires remember together.
 
     `timeouts`: first and last retransmission timeout and idle timeout, in milliseconds. `replace`: REG-5.
     """
-    return Ways(device, timeouts, replace)
+    return Ways(timeouts, replace)
 
 
 def _recall(setting: WireSetting, undecided: bool) -> Recall[Wire, _Taken]:
@@ -81,4 +100,4 @@ def _recall(setting: WireSetting, undecided: bool) -> Recall[Wire, _Taken]:
             found.append((state._replace(**update), (said, rule)))
         return found
 
-    return Recall(Wire, take, _MOST)
+    return Recall(Wire, take)

@@ -150,8 +150,8 @@ class WireJudge:
         ways = [Way(s) for s in self.states]
         if not ms or self._lost:
             return ways
-        rules = ways_of(self._device, self.facts.timeouts, self.facts.replace)
-        return [after for w in ways for after in rules.on(w, "time", (ms,))]
+        rules = ways_of(self.facts.timeouts, self.facts.replace)
+        return [after for w in ways for after in rules.on(w, self._device, "time", (ms,))]
 
     def _took(self, ways: list[Way], took: Took) -> list[Way]:
         source, known = took.frame.source, took.device
@@ -221,8 +221,8 @@ class WireJudge:
     def _ways(self, way: Way, event: Event, device: int, known: Device) -> list[Way]:
         removed = known.removed or device not in self.facts.devices
         kind, arguments = self._arguments(event)
-        rules = ways_of(device, self.facts.timeouts, self.facts.replace)
-        return rules.on(way, kind, arguments, removed=removed, undecided=known.undecided)
+        rules = ways_of(self.facts.timeouts, self.facts.replace)
+        return rules.on(way, device, kind, arguments, removed=removed, undecided=known.undecided)
 
     def _arguments(self, event: Event) -> tuple[str, tuple[int, ...]]:
         """A controller's event as the SSS's rules have it."""
