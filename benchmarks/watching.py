@@ -154,7 +154,7 @@ def main() -> int:
     """Measure, print, and write what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=9, help="turns of each measurement (default: 9)")
-    parser.add_argument("--rounds", type=int, default=5, help="registrations of each of 16 devices (default: 5)")
+    parser.add_argument("--rounds", type=int, default=10, help="registrations of each of 16 devices (default: 10)")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the figures there as JSON")
     args = parser.parse_args()
     report: dict[str, Any] = {
