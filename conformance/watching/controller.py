@@ -10,6 +10,7 @@ from __future__ import annotations
 import traceback
 from collections import deque
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from conformance.judge import Judge
 from conformance.targets.base import Reaction
@@ -25,6 +26,7 @@ from reference.controller import Controller
 from reference.controller import State as Mode
 from reference.endings import Ending
 
+_T = TypeVar("_T")
 MOST_SECRETS = 1_000
 """Sessions whose secrets the judge keeps at least: more than can matter to one that runs."""
 
@@ -59,6 +61,16 @@ def watch(
     return WatchedController(controller, facts, alarm, go_on=go_on)
 
 
+class _Shown(Generic[_T]):
+    """What the controller shows of itself, and the watch as well."""
+
+    def __init__(self, of: Callable[[Controller], _T]) -> None:
+        self._of = of
+
+    def __get__(self, watched: WatchedController, owner: type[WatchedController]) -> _T:
+        return self._of(watched.node)
+
+
 class WatchedController:
     """One controller under watch; `watch` makes it. Not for several threads."""
 
@@ -89,30 +101,11 @@ class WatchedController:
 
     # --- the controller's interface
 
-    @property
-    def sed_id(self) -> int:
-        """Its SCEWL id."""
-        return self.node.sed_id
-
-    @property
-    def state(self) -> Mode:
-        """SES-1."""
-        return self.node.state
-
-    @property
-    def registered(self) -> bool:
-        """Whether the runtime set is in force (CRT-3)."""
-        return self.node.registered
-
-    @property
-    def counters(self) -> dict[str, int]:
-        """What the controller dropped."""
-        return self.node.counters
-
-    @property
-    def fatal(self) -> str | None:
-        """Why the controller is in FATAL_ERROR."""
-        return self.node.fatal
+    sed_id = _Shown(lambda node: node.sed_id)
+    state = _Shown(lambda node: node.state)
+    registered = _Shown(lambda node: node.registered)
+    counters = _Shown(lambda node: node.counters)
+    fatal = _Shown(lambda node: node.fatal)
 
     @property
     def stopped(self) -> bool:
