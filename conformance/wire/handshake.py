@@ -12,6 +12,7 @@ from enum import Enum, IntEnum
 from types import MappingProxyType
 from typing import Final
 
+from conformance.wire.cursor import BadBytes, Cursor
 from conformance.wire.records import Malformed
 
 HEADER_SIZE: Final = 12
@@ -297,85 +298,47 @@ def parse_message(message: Message) -> Body | Malformed:
     parse = _PARSERS.get(message.type)
     if parse is None:
         return Opaque(message.type, message.body)
-    cursor = _Cursor(message.body)
+    cursor = Cursor(message.body)
     try:
         body = parse(cursor)
         cursor.end()
-    except _BadBytes as error:
+    except BadBytes as error:
         return Malformed(message.body, f"{message.type.title}: {error}")
     return body
 
 
-class _BadBytes(Exception):
-    """Inside this module only: a body does not parse."""
-
-
-class _Cursor:
-    """Reads big-endian fields off a body; `_BadBytes` when it runs out."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data, self._position, self._end = data, 0, len(data)
-
-    def __bool__(self) -> bool:
-        return self._position < self._end
-
-    def take(self, size: int, what: str) -> bytes:
-        begin = self._position
-        self._position = end = begin + size
-        if end > self._end:
-            raise _BadBytes(f"{what} cut short")
-        return self._data[begin:end]
-
-    def number(self, size: int, what: str) -> int:
-        begin = self._position
-        self._position = end = begin + size
-        if end > self._end:
-            raise _BadBytes(f"{what} cut short")
-        return int.from_bytes(self._data[begin:end], "big")
-
-    def vector(self, length_size: int, what: str, most: int | None = None) -> bytes:
-        length = self.number(length_size, what)
-        if most is not None and length > most:
-            raise _BadBytes(f"{what} of {length} bytes, above {most}")
-        return self.take(length, what)
-
-    def end(self) -> None:
-        if self:
-            raise _BadBytes(f"{self._end - self._position} bytes too many")
-
-
-def _extensions(cursor: _Cursor) -> Mapping[int, bytes]:
+def _extensions(cursor: Cursor) -> Mapping[int, bytes]:
     found: dict[int, bytes] = {}
     if cursor:  # the whole block may be absent, RFC 5246, section 7.4.1.2
-        inner = _Cursor(cursor.vector(2, "extensions"))
+        inner = Cursor(cursor.vector(2, "extensions"))
         while inner:
             kind = inner.number(2, "extension type")
             if kind in found:
-                raise _BadBytes(f"extension {kind} twice")
+                raise BadBytes(f"extension {kind} twice")
             found[kind] = inner.vector(2, "extension")
     return MappingProxyType(found)
 
 
-def _client_hello(cursor: _Cursor) -> ClientHello:
+def _client_hello(cursor: Cursor) -> ClientHello:
     version = cursor.number(2, "version")
     random = cursor.take(32, "random")
     session_id = cursor.vector(1, "session id", most=32)
     cookie = cursor.vector(1, "cookie")
     suites = cursor.vector(2, "cipher suites")
     if len(suites) < 2 or len(suites) % 2:
-        raise _BadBytes(f"cipher suites of {len(suites)} bytes")
+        raise BadBytes(f"cipher suites of {len(suites)} bytes")
     compressions = cursor.vector(1, "compression methods")
     if not compressions:
-        raise _BadBytes("no compression method")
+        raise BadBytes("no compression method")
     pairs = tuple(suite for (suite,) in struct.iter_unpack(">H", suites))
     return ClientHello(version, random, session_id, cookie, pairs, compressions, _extensions(cursor))
 
 
-def _hello_verify_request(cursor: _Cursor) -> HelloVerifyRequest:
+def _hello_verify_request(cursor: Cursor) -> HelloVerifyRequest:
     return HelloVerifyRequest(cursor.number(2, "version"), cursor.vector(1, "cookie"))
 
 
-def _server_hello(cursor: _Cursor) -> ServerHello:
+def _server_hello(cursor: Cursor) -> ServerHello:
     return ServerHello(
         version=cursor.number(2, "version"),
         random=cursor.take(32, "random"),
@@ -386,22 +349,22 @@ def _server_hello(cursor: _Cursor) -> ServerHello:
     )
 
 
-def _certificate(cursor: _Cursor) -> Certificate:
-    inner = _Cursor(cursor.vector(3, "certificate list"))
+def _certificate(cursor: Cursor) -> Certificate:
+    inner = Cursor(cursor.vector(3, "certificate list"))
     chain: list[bytes] = []
     while inner:
         der = inner.vector(3, "certificate")
         if not der:
-            raise _BadBytes("an empty certificate")
+            raise BadBytes("an empty certificate")
         chain.append(der)
     return Certificate(tuple(chain))
 
 
-def _certificate_verify(cursor: _Cursor) -> CertificateVerify:
+def _certificate_verify(cursor: Cursor) -> CertificateVerify:
     return CertificateVerify(cursor.number(2, "algorithm"), cursor.vector(2, "signature"))
 
 
-_PARSERS: Mapping[HandshakeType, Callable[[_Cursor], Body]] = {
+_PARSERS: Mapping[HandshakeType, Callable[[Cursor], Body]] = {
     HandshakeType.CLIENT_HELLO: _client_hello,
     HandshakeType.HELLO_VERIFY_REQUEST: _hello_verify_request,
     HandshakeType.SERVER_HELLO: _server_hello,
