@@ -31,13 +31,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests/conformance/radio"))
 
 from hostile import KINDS  # noqa: E402
+from programs import SCEWL, besieged, processor_time  # noqa: E402
 
 from conformance.radio import Middle  # noqa: E402
 from reference.deployment import Deployment  # noqa: E402
 from reference.sed import Sed, SedError  # noqa: E402
 from reference.service.figures import percentiles  # noqa: E402
 
-PROGRAM = "import sys; from conformance.cli import main; sys.exit(main())"
 SIZES = (16, 16_384)
 PATIENCE_S = 60.0
 """For one message."""
@@ -47,7 +47,7 @@ PATIENCE_S = 60.0
 def radio(folder: Path, *options: str) -> Iterator[int]:
     """`scewl radio` in this folder; its process."""
     places = ["--listen", f"unix:{folder}/radio", "--control", f"unix:{folder}/control"]
-    command = [sys.executable, "-c", PROGRAM, "radio", *places, "--log", f"{folder}/log", *options]
+    command = [*SCEWL, "radio", *places, "--log", f"{folder}/log", *options]
     process = subprocess.Popen(command)
     while not (folder / "log").exists() or "started" not in (folder / "log").read_text():
         if process.poll() is not None:
@@ -58,24 +58,6 @@ def radio(folder: Path, *options: str) -> Iterator[int]:
         process.send_signal(signal.SIGTERM)
         if code := process.wait(60):
             sys.exit(f"the radio ended with exit code {code}")
-
-
-@contextlib.contextmanager
-def besieged(folder: Path, count: int) -> Iterator[None]:
-    """So many hostile antennas from another process, all of which have begun."""
-    if not count:
-        yield
-        return
-    command = [sys.executable, __file__, "--siege", str(folder / "radio"), "--hostile", str(count)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    process.stdout.readline()
-    try:
-        yield
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
 
 
 async def lay_siege(path: str, count: int) -> None:
@@ -133,19 +115,13 @@ def case(name: str, hostile: int, messages: int, *options: str) -> dict[str, Any
         with radio(folder, *options) as process:
             place = {"radio": f"unix:{folder}/radio", "keylog": f"{folder}/keys"}
             ten, eleven = Sed(folder / "deployment", 10, **place), Sed(folder / "deployment", 11, **place)
-            with ten, eleven, besieged(folder, hostile):
+            with ten, eleven, besieged(__file__, str(folder / "radio"), hostile):
                 before = processor_time(process)
                 talks = [talk(ten, eleven, size, messages) for size in SIZES]
                 used = processor_time(process) - before
                 with Middle(f"unix:{folder}/control") as control:
                     counts = control.status()["counts"]
     return {"case": name, "hostile": hostile, "talks": talks, "radio_cpu_s": round(used, 2), "counts": counts}
-
-
-def processor_time(process: int) -> float:
-    """Seconds of processor that a process has used."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> int:

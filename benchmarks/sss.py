@@ -32,18 +32,17 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests/reference/service"))
 
+from programs import SCEWL, besieged, processor_time  # noqa: E402
 from wires import DEPLOYMENT, HOSTILE, IDS, Device, siege  # noqa: E402
 
 from reference.service.figures import percentiles  # noqa: E402
-
-SERVICE = "import sys; from conformance.cli import main; sys.exit(main())"
 
 
 @contextlib.contextmanager
 def service(folder: Path, *options: str) -> Iterator[int]:
     """`scewl sss` of a new deployment in this folder; its process."""
     DEPLOYMENT.save(folder)
-    command = [sys.executable, "-c", SERVICE, "sss", "--deployment", str(folder), "--listen", f"unix:{folder}/wires"]
+    command = [*SCEWL, "sss", "--deployment", str(folder), "--listen", f"unix:{folder}/wires"]
     process = subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     print(process.stderr.readline().strip(), file=sys.stderr)
@@ -57,25 +56,6 @@ def service(folder: Path, *options: str) -> Iterator[int]:
         drain.wait()
         if code:
             sys.exit(f"the service ended with exit code {code}")
-
-
-@contextlib.contextmanager
-def besieged(path: str, count: int) -> Iterator[None]:
-    """So many hostile connections from another process, all of which have begun."""
-    if not count:
-        yield
-        return
-    process = subprocess.Popen(
-        [sys.executable, __file__, "--siege", path, "--hostile", str(count)], stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    process.stdout.readline()
-    try:
-        yield
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
 
 
 async def lay_siege(path: str, count: int) -> None:
@@ -117,21 +97,15 @@ def case(hostile: int, rounds: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "deployment"
         path = str(folder / "wires")
-        with service(folder) as process, besieged(path, hostile):
+        with service(folder) as process, besieged(__file__, path, hostile):
             before = processor_time(process)
             figures = asyncio.run(measure(path, rounds))
             used = processor_time(process) - before
-            command = [sys.executable, "-c", SERVICE, "sss", "status", "--deployment", str(folder), "--json"]
+            command = [*SCEWL, "sss", "status", "--deployment", str(folder), "--json"]
             status = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     kept = {name: status[name] for name in ("registered", "counters", "durations_ms")}
     per_registration = round(used * 1_000 / figures["registrations"], 1)
     return {"hostile_connections": hostile, **figures, "service_cpu_ms_each": per_registration, "service": kept}
-
-
-def processor_time(process: int) -> float:
-    """Seconds of processor that a process has used."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> int:

@@ -4,10 +4,13 @@
   own; with the watch, both have the model beside them. Handshakes per second of processor time.
 - *registrations*: one controller registers again and again with the SSS in this process; the SSS alone is watched.
 - *service*: sixteen devices register at once with `scewl sss`, a process of its own, with and without `--watch`;
-  registrations per second of wall time, and what the service's processor took for each.
+  registrations per second of wall time, and what the service's processor took for each. Each device has registered
+  once before: what the first time costs is not paid again.
 
-Each is measured in turns, and the figure is the median of the turns' ratios: other work on the machine strikes both
-alike. The goal, and the exit code: the watch costs less than a fifth of each.
+In this process, too, some milliseconds pass before each frame, as they do in a program: in a world in which no time
+passes every session is the same to the judge. Each is measured in turns, and the figure is the median of the turns'
+ratios: other work on the machine strikes both alike. The goal, and the exit code: the watch costs less than a fifth of
+each, and of the service's own processor time.
 
     python benchmarks/watching.py [--turns 9] [--output reports/watching.json]
 """
@@ -19,6 +22,7 @@ import asyncio
 import json
 import os
 import platform
+import random
 import statistics
 import sys
 import tempfile
@@ -31,14 +35,19 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests/reference"), str(ROOT / "benchmarks")]
 
 from memory_world import DEPLOYMENT, World  # noqa: E402
-from sss import measure, processor_time, service  # noqa: E402
+from programs import processor_time  # noqa: E402
+from sss import measure, service  # noqa: E402
 
 from conformance.watching import Alarm, WatchedSss, watch  # noqa: E402
+from model.alphabet import Link  # noqa: E402
+from reference.frame import Frame  # noqa: E402
 
 GOAL = 0.2
 """The share of the time that the watch may take at most, on top of what there is without."""
 MESSAGES, REGISTRATIONS = 40, 40
 """Of a turn."""
+SLOWEST_FRAME = 8
+"""Milliseconds that a frame takes at most."""
 
 
 def alarmed(alarm: Alarm) -> None:
@@ -46,9 +55,28 @@ def alarmed(alarm: Alarm) -> None:
     sys.exit(f"SED {alarm.node}: {alarm.result.reason}")
 
 
+class SlowWorld(World):
+    """A world in which each frame takes some milliseconds; how many is the same in every run."""
+
+    _pace: random.Random
+
+    @classmethod
+    def of(cls, *ids: int) -> SlowWorld:
+        """With these controllers and an SSS."""
+        world = super().of(*ids)
+        world._pace = random.Random(0)
+        return world
+
+    def _carry(self, name: int, link: Link, frame: Frame) -> None:
+        self.now += self._pace.randint(1, SLOWEST_FRAME)
+        for party in (*self.nodes.values(), self.sss):
+            party.on_time(self.now)
+        super()._carry(name, link, frame)
+
+
 def messages(watched: bool) -> float:
     """Seconds of processor time for `MESSAGES` messages, each with its handshake."""
-    world = World.of(3, 4)
+    world = SlowWorld.of(3, 4)
     if watched:
         world.nodes = {i: watch(node, alarmed) for i, node in world.nodes.items()}  # type: ignore[misc]
     for node in world.nodes:
@@ -63,7 +91,7 @@ def messages(watched: bool) -> float:
 
 def registrations(watched: bool) -> float:
     """Seconds of processor time for `REGISTRATIONS` registrations, of device and SSS together."""
-    world = World.of(3)
+    world = SlowWorld.of(3)
     if watched:
         world.sss = WatchedSss(DEPLOYMENT, alarm=alarmed, seed=b"sss")
     begin = time.process_time()
@@ -97,6 +125,7 @@ def serving(watched: bool, rounds: int) -> tuple[float, float]:
         folder = Path(temporary) / "deployment"
         alarms = Path(temporary) / "alarms"
         with service(folder, *(("--watch", str(alarms)) if watched else ())) as process:
+            asyncio.run(measure(str(folder / "wires"), 1))
             before = processor_time(process)
             figures = asyncio.run(measure(str(folder / "wires"), rounds))
             used = processor_time(process) - before
@@ -125,7 +154,7 @@ def main() -> int:
     """Measure, print, and write what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=9, help="turns of each measurement (default: 9)")
-    parser.add_argument("--rounds", type=int, default=5, help="registrations of each of 16 devices (default: 5)")
+    parser.add_argument("--rounds", type=int, default=10, help="registrations of each of 16 devices (default: 10)")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the figures there as JSON")
     args = parser.parse_args()
     report: dict[str, Any] = {
@@ -141,10 +170,12 @@ def main() -> int:
         print(
             f"{name:14} {found['per_second_without']:>7} a second without, {found['per_second_with']:>7} with: "
             f"{found['overhead']:.1%} more time"
+            + (f", {found['service_cpu_overhead']:.1%} of its processor" if name == "service" else "")
         )
     if args.output:
         args.output.write_text(json.dumps(report, indent=1) + "\n")
-    return int(any(report[name]["overhead"] >= GOAL for name in ("messages", "registrations", "service")))
+    costs = [report[name]["overhead"] for name in ("messages", "registrations", "service")]
+    return int(any(cost >= GOAL for cost in (*costs, report["service"]["service_cpu_overhead"])))
 
 
 if __name__ == "__main__":

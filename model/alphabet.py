@@ -113,7 +113,7 @@ were given. `unknown` is anything that the abstraction cannot name; no rule ever
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # never changed; frozen ones take long to make
 class Event:
     """Something that reaches a controller: a kind of `EVENTS` and its arguments in order."""
 
@@ -132,7 +132,7 @@ class Event:
         return _text(self.kind, self.named())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # never changed, as Event
 class Output:
     """Something that a controller does: a kind of `OUTPUTS` and its arguments in order."""
 

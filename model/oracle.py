@@ -12,21 +12,26 @@ from functools import lru_cache
 
 from model.alphabet import Event, Link, Output
 from model.profile import Setting
+from model.recall import Recall
 from model.rules import Rule
-from model.run import Reaction, react
+from model.run import react
 from model.state import State
 
-_REMEMBERED = 8_192
-"""Reactions that are kept: sessions are much alike."""
+Taken = tuple[tuple[Output, ...], tuple[Rule, ...]]
+"""The outputs of one way to take an event, and the rules that were taken."""
 
 
-@lru_cache(_REMEMBERED)
-def _react(state: State, event: Event, setting: Setting) -> tuple[Reaction, ...]:
-    """`react`, remembered: it depends on nothing else."""
-    return tuple(react(state, event, setting))
+@lru_cache(16)
+def _recalled(setting: Setting) -> Recall[State, Taken]:
+    """`react` for a setting; all that judge by it remember together."""
+
+    def rules(state: State, kind: str, arguments: tuple[int, ...]) -> list[tuple[State, Taken]]:
+        return [(r.state, (r.outputs, r.rules)) for r in react(state, Event(kind, arguments), setting)]
+
+    return Recall(State, rules)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # never changed; frozen ones take long to make
 class Possibility:
     """One way in which a conforming controller can have taken the last step."""
 
@@ -56,6 +61,7 @@ class Oracle:
 
     def __init__(self, setting: Setting, state: State | None = None) -> None:
         self.setting = setting
+        self._recall = _recalled(setting)
         self.now = 0
         self.possible: tuple[Possibility, ...] = (Possibility(state or State()),)
 
@@ -70,15 +76,14 @@ class Oracle:
 
     def foresee(self, events: tuple[Event, ...]) -> tuple[Possibility, ...]:
         """Every way to take a step, without taking it."""
-        ways = tuple(Possibility(p.state, (), (), p.timer) for p in self.possible)
+        ways = tuple([Possibility(p.state, (), (), p.timer) for p in self.possible])
         for event in events:
-            ways = tuple(
-                dict.fromkeys(
-                    Possibility(r.state, w.outputs + r.outputs, w.rules + r.rules, _timer(w, r.state, r.rules))
-                    for w in ways
-                    for r in _react(w.state, event, self.setting)
-                )
-            )
+            found = [
+                Possibility(after, w.outputs + outputs, w.rules + rules, _timer(w, after, rules))
+                for w in ways
+                for after, (outputs, rules) in self._recall.ways(w.state, event.kind, event.args)
+            ]
+            ways = tuple(dict.fromkeys(found) if len(found) > 1 else found)
         return ways
 
     def step(
@@ -89,9 +94,11 @@ class Oracle:
         Events of kind `time` move the oracle's clock. After a disagreement the oracle goes on from what was allowed.
         """
         allowed = self.foresee(events)
-        self.now += sum(e.args[0] for e in events if e.kind == "time")
-        same_outputs = tuple(w for w in allowed if w.outputs == outputs or by_link(w.outputs) == by_link(outputs))
-        agreeing = tuple(w for w in same_outputs if not told or w.deadline(self.now) == deadline)
+        for event in events:
+            if event.kind == "time":
+                self.now += event.args[0]
+        same_outputs = tuple([w for w in allowed if w.outputs == outputs or by_link(w.outputs) == by_link(outputs)])
+        agreeing = tuple([w for w in same_outputs if not told or w.deadline(self.now) == deadline])
         self.possible = agreeing or same_outputs or allowed
         if agreeing:
             return None
@@ -124,7 +131,7 @@ def by_link(outputs: tuple[Output, ...]) -> dict[Link, tuple[Output, ...]]:
 
 def _timer(before: Possibility, state: State, rules: tuple[Rule, ...]) -> tuple[str, ...]:
     """Which requirements stand behind the timer after these rules."""
-    told = tuple(i for r in rules for i in r.timer)
+    told = tuple([i for r in rules for i in r.timer])
     if told or state.timer != before.state.timer:
         return tuple(dict.fromkeys(told))
     return before.timer

@@ -53,6 +53,10 @@ FLIGHTS: Final = {
 }
 """The plaintext messages of the peer's flight, in their order (RFC 5246, section 7.3); by whether the IUT is the
 client. With RSA key exchange there is no ServerKeyExchange."""
+_RSA_FLIGHTS: Final = {
+    of_server: tuple(kind for kind in kinds if kind is not HandshakeType.SERVER_KEY_EXCHANGE)
+    for of_server, kinds in FLIGHTS.items()
+}
 _KNOWN: Final = {
     ExtensionOID.BASIC_CONSTRAINTS,
     ExtensionOID.KEY_USAGE,
@@ -88,8 +92,8 @@ def offered_signatures(hello: ClientHello) -> tuple[int, ...]:
 
 def in_order(session: Session, kind: HandshakeType) -> bool:
     """Whether the peer's next plaintext message may be of this kind; notes it if so."""
-    left = peers_flight(session)[session.heard :]
-    if left[:1] != (kind,):
+    kinds = peers_flight(session)
+    if session.heard >= len(kinds) or kinds[session.heard] != kind:
         return False
     session.heard += 1
     return True
@@ -107,7 +111,7 @@ def peers_flight(session: Session) -> tuple[HandshakeType, ...]:
 
 def flight(of_server: bool, rsa: bool) -> tuple[HandshakeType, ...]:
     """The plaintext messages of flight 4 or 5, in their order."""
-    return tuple(kind for kind in FLIGHTS[of_server] if not (rsa and kind is HandshakeType.SERVER_KEY_EXCHANGE))
+    return (_RSA_FLIGHTS if rsa else FLIGHTS)[of_server]
 
 
 def hear_finished(session: Session) -> bool:

@@ -55,39 +55,41 @@ def datagram_events(memory: Memory, source: int, datagram: bytes) -> list[Event]
         if isinstance(record, Malformed):
             events.append(noise)
         elif record.epoch == 0:
-            hello = hello_in(record)
+            # Once for all that follows: most of what a step costs is reading.
+            fragments = parse_fragments(record.fragment) if record.content_type is ContentType.HANDSHAKE else []
+            hello = _hello_of(fragments)
             session = memory.sessions.get(source)
             if hello is not None and source == SSS_ID:
                 events.append(noise)  # the SSS calls nobody (SES-4, SES-5)
             elif hello is not None:
                 events.extend(_client_hello(memory, session, source, record, hello))
-            elif session is not None and not session.fresh(record, note=_reaches(session, record)):
+            elif session is not None and not session.fresh(record, note=_reaches(session, fragments)):
                 events.append(noise)
             else:
-                events.extend(_plain(memory, source, record))
+                events.extend(_plain(memory, source, record, fragments))
         else:
             session = memory.sessions.get(source) if record.epoch == 1 else None
             events.extend(_sealed(memory, session, record) if session else [noise])
     return events
 
 
-def _reaches(session: Session, record: Record) -> bool:
+def _reaches(session: Session, fragments: list[Fragment | Malformed]) -> bool:
     """Whether a plaintext record gets as far as the replay window: a client takes a HelloVerifyRequest first, and once,
     and drops what says otherwise unseen (section 4, pinned). Its number may come again, on a record that counts."""
-    if record.content_type is not ContentType.HANDSHAKE:
+    if not fragments:
         return True
-    first = parse_fragments(record.fragment)[0]
+    first = fragments[0]
     if isinstance(first, Malformed):  # dropped unseen, too, if only its lengths are wrong
-        return len(record.fragment) >= HEADER_SIZE and record.fragment[:1] not in _TYPES
+        return len(first.data) >= HEADER_SIZE and first.data[:1] not in _TYPES
     verifies = first.type is HandshakeType.HELLO_VERIFY_REQUEST
     return verifies == (session.client and session.offer_seq <= 0)
 
 
-def _plain(memory: Memory, source: int, record: Record) -> list[Event]:
+def _plain(memory: Memory, source: int, record: Record, fragments: list[Fragment | Malformed]) -> list[Event]:
     match record.content_type:
         case ContentType.HANDSHAKE:
             events = []
-            for fragment in parse_fragments(record.fragment):
+            for fragment in fragments:
                 if isinstance(fragment, Malformed):
                     events.append(Event("forged", (source,)))
                 else:
@@ -172,11 +174,12 @@ def _fed(memory: Memory, session: Session, fragment: Fragment) -> list[Event]:
 
 def hello_in(record: Record) -> Message | None:
     """The ClientHello that fills a record, or a part of one."""
-    if record.content_type is not ContentType.HANDSHAKE:
-        return None
-    fragments = parse_fragments(record.fragment)
-    first = fragments[0]
-    if isinstance(first, Malformed) or first.type is not HandshakeType.CLIENT_HELLO:
+    return _hello_of(parse_fragments(record.fragment)) if record.content_type is ContentType.HANDSHAKE else None
+
+
+def _hello_of(fragments: list[Fragment | Malformed]) -> Message | None:
+    first = fragments[0] if fragments else None
+    if not isinstance(first, Fragment) or first.type is not HandshakeType.CLIENT_HELLO:
         return None
     whole = first.whole and len(fragments) == 1
     return Message(first.type, first.message_seq, first.body if whole else b"")

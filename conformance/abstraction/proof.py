@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAl
 
 from conformance.wire.handshake import CertificateVerify
 
-HASHES: dict[int, HashAlgorithm] = {0x0403: SHA256(), 0x0503: SHA384(), 0x0603: SHA512()}
+HASHES = {0x0403: ECDSA(SHA256()), 0x0503: ECDSA(SHA384()), 0x0603: ECDSA(SHA512())}
 """ECDSA with a hash, by the algorithm's number (RFC 5246, section 7.4.1.4.1)."""
 RSA_HASHES: dict[int, HashAlgorithm] = {0x0401: SHA256(), 0x0501: SHA384(), 0x0601: SHA512()}
 """The same of RSA."""
@@ -55,7 +55,7 @@ def keys_proved(key: Key | None, randoms: bytes, body: bytes) -> bool:
 def _signed(key: Key | None, algorithm: int, signature: bytes, data: bytes) -> bool:
     try:
         if isinstance(key, EllipticCurvePublicKey) and algorithm in HASHES:
-            key.verify(signature, data, ECDSA(HASHES[algorithm]))
+            key.verify(signature, data, HASHES[algorithm])
         elif isinstance(key, RSAPublicKey) and algorithm in RSA_HASHES:
             key.verify(signature, data, PKCS1v15(), RSA_HASHES[algorithm])
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -56,7 +57,7 @@ def judge_response(data: bytes, me: int, asked: int, *, wide: bool = False) -> R
 def _usable(ca: bytes, certificate: bytes, key: bytes, me: int) -> bytes | None:
     """The certificate's public key, if CA, certificate, name and key fit together (CRT-5)."""
     try:
-        authorities = Authorities({"CA": ca})
+        authorities = _alone(ca)
     except ValueError:
         return None
     seen = authorities.classify(certificate)
@@ -68,3 +69,9 @@ def _usable(ca: bytes, certificate: bytes, key: bytes, me: int) -> bytes | None:
         return None
     public = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return public if public == seen.public_key else None
+
+
+@lru_cache(16)
+def _alone(ca: bytes) -> Authorities:
+    """A CA alone, remembered: a deployment's responses all have the same. Raises ValueError if it does not parse."""
+    return Authorities({"CA": ca})

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conformance.cli.shared import UsageError, common_options
+from conformance.cli.watching import add_watch_options, watch_folder
 from model.alphabet import Link
 
 if TYPE_CHECKING:
@@ -78,14 +79,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="SECONDS",
         help="how long the radio or the SSS may be away before what needs it fails (default: 10)",
     )
-    parser.add_argument(
-        "--watch",
-        type=Path,
-        metavar="DIR",
-        help="judge each step by the model; what no rule allows ends the SED, and its ladder and trace go to this "
-        "folder (docs/watching.md)",
-    )
-    parser.add_argument("--go-on", action="store_true", help="with --watch: it does not end the SED")
+    add_watch_options(parser, "ends the SED", "it does not end the SED")
     parser.set_defaults(run=run_sed)
 
 
@@ -134,18 +128,15 @@ def _script(args: argparse.Namespace) -> list[Command] | None:
 
 def _watch(args: argparse.Namespace) -> Watch | None:
     """What puts the model beside the controller. Raises UsageError."""
-    if args.watch is None:
-        if args.go_on:
-            raise UsageError("--go-on says what becomes of an alarm: it goes with --watch DIR")
+    folder = watch_folder(args)
+    if folder is None:
         return None
-    if args.watch.exists() and not args.watch.is_dir():
-        raise UsageError(f"--watch {args.watch}: it is no folder")
     from conformance.watching import watch  # late: most SEDs run without
     from conformance.watching.alarms import AlarmFolder
 
     def around(controller: Controller, say: Callable[..., None]) -> Node:
         if controller.fatal:
             raise UsageError(f"SED {args.id} does not start: {controller.fatal}; there is nothing to watch")
-        return watch(controller, AlarmFolder(args.watch, say), go_on=args.go_on)
+        return watch(controller, AlarmFolder(folder, say), go_on=args.go_on)
 
     return around

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from conformance.cli.shared import EXIT_INTERRUPTED, EXIT_PASS, UsageError, common_options
+from conformance.cli.watching import add_watch_options, watch_folder
 from conformance.targets.base import HarnessError
 from reference.deployment import DeploymentError
 from reference.service import program
@@ -77,14 +78,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="SECONDS",
         help="close a connection on which no device proved anything for so long (default: 0, never)",
     )
-    parser.add_argument(
-        "--watch",
-        type=Path,
-        metavar="DIR",
-        help="judge each step by the model; what no rule allows is logged, and told with its ladder and trace in DIR "
-        "(docs/watching.md). Its connection is not served any more",
-    )
-    parser.add_argument("--go-on", action="store_true", help="with --watch: serve it all the same")
+    add_watch_options(parser, "its connection is not served any more", "serve it all the same")
     parser.set_defaults(run=run_service)
     actions = parser.add_subparsers(title="questions", metavar="QUESTION")
     for name, run, says in (
@@ -188,17 +182,14 @@ def _line(row: dict[str, Any]) -> str:
 
 def _watched(args: argparse.Namespace) -> Callable[[Callable[..., None]], Callable[..., Sss]] | None:
     """What makes a server with the model beside it. Raises UsageError."""
-    if args.watch is None:
-        if args.go_on:
-            raise UsageError("--go-on says what becomes of an alarm: it goes with --watch DIR")
+    folder = watch_folder(args)
+    if folder is None:
         return None
-    if args.watch.exists() and not args.watch.is_dir():
-        raise UsageError(f"--watch {args.watch}: it is no folder")
     from conformance.watching import WatchedSss  # late: most services run without
     from conformance.watching.alarms import AlarmFolder
 
     def watched(say: Callable[..., None]) -> Callable[..., Sss]:
-        return functools.partial(WatchedSss, alarm=AlarmFolder(args.watch, say), go_on=args.go_on)
+        return functools.partial(WatchedSss, alarm=AlarmFolder(folder, say), go_on=args.go_on)
 
     return watched
 

@@ -11,9 +11,10 @@ from conformance.onlooker.doubts import Doubt, Scene, clock, missing, unexpected
 from conformance.onlooker.matching import ANYONE, Terms, fits
 from conformance.onlooker.numbers import Numbers
 from conformance.onlooker.passing import Terrain, elapse, hide, power_ups
-from conformance.onlooker.reading import DOUBTFUL, Reading, Sent, whole_frame
+from conformance.onlooker.reading import DOUBTFUL, Reading, Sent
 from conformance.onlooker.unseen import Circumstances, explained, taken
 from conformance.onlooker.verdict import Annotation, DeviceVerdict, Standing
+from conformance.wire.frames import whole_frame
 from model.alphabet import FAA_ID, SSS_ID, Event, Link
 from model.profile import Setting
 from model.state import State

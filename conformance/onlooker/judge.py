@@ -10,8 +10,9 @@ from conformance.capture.frame import CapturedFrame
 from conformance.onlooker.device import Watch
 from conformance.onlooker.identity import SeenIdentity
 from conformance.onlooker.passing import Terrain
-from conformance.onlooker.reading import Reading, whole_frame
+from conformance.onlooker.reading import Reading
 from conformance.onlooker.verdict import DeviceVerdict, Standing
+from conformance.wire.frames import whole_frame
 from conformance.wire.secrets import KeyLog
 from model.alphabet import LOWEST_SED_ID, SSS_ID, Link
 from model.profile import PROFILES, Setting

@@ -15,7 +15,7 @@ from conformance.abstraction.inbound import hello_in
 from conformance.abstraction.memory import Hello, Memory
 from conformance.abstraction.session import Session
 from conformance.onlooker.identity import OnlookerKeyLog, SeenIdentity, sealed
-from conformance.wire.frames import Frame, FrameReader
+from conformance.wire.frames import Frame, whole_frame
 from conformance.wire.handshake import (
     Assembler,
     ClientHello,
@@ -225,10 +225,3 @@ class Reading:
             del given[:-64]
         if len(self.stale) > MAX_KEPT:
             self.stale.clear()
-
-
-def whole_frame(data: bytes) -> Frame | None:
-    """The one frame that the bytes are exactly; else None."""
-    reader = FrameReader()
-    found = reader.feed(data)
-    return found[0] if len(found) == 1 and isinstance(found[0], Frame) and not reader.pending else None

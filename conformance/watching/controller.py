@@ -10,6 +10,7 @@ from __future__ import annotations
 import traceback
 from collections import deque
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from conformance.judge import Judge
 from conformance.targets.base import Reaction
@@ -25,6 +26,7 @@ from reference.controller import Controller
 from reference.controller import State as Mode
 from reference.endings import Ending
 
+_T = TypeVar("_T")
 MOST_SECRETS = 1_000
 """Sessions whose secrets the judge keeps at least: more than can matter to one that runs."""
 
@@ -59,6 +61,16 @@ def watch(
     return WatchedController(controller, facts, alarm, go_on=go_on)
 
 
+class _Shown(Generic[_T]):
+    """What the controller shows of itself, and the watch as well."""
+
+    def __init__(self, of: Callable[[Controller], _T]) -> None:
+        self._of = of
+
+    def __get__(self, watched: WatchedController, owner: type[WatchedController]) -> _T:
+        return self._of(watched.node)
+
+
 class WatchedController:
     """One controller under watch; `watch` makes it. Not for several threads."""
 
@@ -73,6 +85,11 @@ class WatchedController:
         self._history = History(facts)
         self._now = 0
         self._due: int | None = None
+        self._quiet = 0
+        """Milliseconds that have passed without anything, up to `_quiet_end`, and are not recorded yet."""
+        self._quiet_end = 0
+        self._unweighed = 0
+        """Those that are recorded and that the judge has not heard of."""
         self._steps = 0
         self._stopped = False
         self._judging = True
@@ -84,30 +101,11 @@ class WatchedController:
 
     # --- the controller's interface
 
-    @property
-    def sed_id(self) -> int:
-        """Its SCEWL id."""
-        return self.node.sed_id
-
-    @property
-    def state(self) -> Mode:
-        """SES-1."""
-        return self.node.state
-
-    @property
-    def registered(self) -> bool:
-        """Whether the runtime set is in force (CRT-3)."""
-        return self.node.registered
-
-    @property
-    def counters(self) -> dict[str, int]:
-        """What the controller dropped."""
-        return self.node.counters
-
-    @property
-    def fatal(self) -> str | None:
-        """Why the controller is in FATAL_ERROR."""
-        return self.node.fatal
+    sed_id = _Shown(lambda node: node.sed_id)
+    state = _Shown(lambda node: node.state)
+    registered = _Shown(lambda node: node.registered)
+    counters = _Shown(lambda node: node.counters)
+    fatal = _Shown(lambda node: node.fatal)
 
     @property
     def stopped(self) -> bool:
@@ -117,7 +115,11 @@ class WatchedController:
     @property
     def states(self) -> tuple[str, ...]:
         """The states in which the model has it, the most likely one first; none while it is not judged."""
-        return tuple(s.describe() for s in self._judge.oracle.states) if self._judging else ()
+        if not self._judging:
+            return ()
+        passed = self._quiet + self._unweighed
+        states = self._judge.oracle.states
+        return tuple((s._replace(timer=s.timer - passed) if s.timer else s).describe() for s in states)
 
     def receive(self, link: Link, data: bytes, now: int) -> None:
         """Take bytes of a stream, frames or parts of them; what is due at `now` happens first. Never raises."""
@@ -181,6 +183,7 @@ class WatchedController:
 
         Raises ValueError if that was too much to be kept.
         """
+        self._note_quiet()
         recording = self._history.recording()
         if recording is None:
             raise ValueError("its steps were too many to be kept")
@@ -194,12 +197,13 @@ class WatchedController:
 
     def _give(self, link: Link, data: bytes) -> None:
         if not self._stopped and self._run(lambda: self.node.receive(link, data, self._now)):
-            self._weigh(link, data, 0)
+            self._weigh(link, data)
 
     def _pass(self, now: int) -> None:
         ms, self._now = now - self._now, now
         if self._run(lambda: self.node.on_time(now)):
-            self._weigh(None, b"", ms)
+            self._quiet, self._quiet_end = self._quiet + ms, now
+            self._weigh(None, b"")
 
     def _run(self, call: Callable[[], None]) -> bool:
         """Let the controller do something; False if it broke."""
@@ -210,17 +214,23 @@ class WatchedController:
             return False
         return True
 
-    def _weigh(self, link: Link | None, data: bytes, ms: int) -> None:
+    def _weigh(self, link: Link | None, data: bytes) -> None:
         node, judge = self.node, self._judge
         chunks, secrets = tuple(node.outgoing()), tuple(node.secrets())
         deadline = node.deadline()
+        quiet = link is None and not chunks and not secrets and deadline == self._due
+        if quiet and (deadline is None or deadline > self._now):
+            return  # no timer was due and none fired: the judge hears of it with the next thing that happens
         self._steps += 1
         self._secrets += secrets
         wrong = None
         if not self._broken:
-            self._history.add(Moment(self._now, link, data, ms, chunks, deadline, secrets))
+            if link is not None:
+                self._note_quiet()
+            self._history.add(Moment(self._now, link, data, self._quiet, chunks, deadline, secrets))
+            self._quiet, self._unweighed = 0, self._unweighed + self._quiet
             try:
-                wrong = self._judged(link, data, ms, Reaction(self._now, deadline, chunks), secrets)
+                wrong = self._judged(link, data, Reaction(self._now, deadline, chunks), secrets)
             except Exception as error:  # a bug of the judge is none of the controller, which goes on without it
                 self._broken, self._judging = True, False
                 evidence = traceback.format_exc().splitlines()
@@ -232,17 +242,26 @@ class WatchedController:
             if not self._broken and node.state is Mode.IDLE:
                 self._rest(judge)
 
+    def _note_quiet(self) -> None:
+        """Time that passed quietly is a step of its own in the recording."""
+        if self._quiet:
+            self._history.add(Moment(self._quiet_end, None, b"", self._quiet, (), self._due, ()))
+            self._quiet, self._unweighed = 0, self._unweighed + self._quiet
+
     def _judged(
-        self, link: Link | None, data: bytes, ms: int, reaction: Reaction, secrets: tuple[tuple[bytes, bytes], ...]
+        self, link: Link | None, data: bytes, reaction: Reaction, secrets: tuple[tuple[bytes, bytes], ...]
     ) -> Disagreement | None:
         judge = self._judge
         for random, master in secrets:  # of what it has just computed: the bytes that made it do so need them
             self._keylog.add(random, master)
-        events = (Event("time", (ms,)),) if link is None else judge.events(link, data)
+        events = () if link is None else judge.events(link, data)
         before, self._due = self._due, reaction.deadline
-        if not events and not reaction.chunks and reaction.deadline == before:
+        if link is not None and not events and not reaction.chunks and reaction.deadline == before:
             return None  # nothing for it to act on, and it did not: most of what it hears on the radio is for others
         if self._judging:
+            if link is None or self._unweighed:
+                events = (Event("time", (self._unweighed,)), *events)
+            self._unweighed = 0
             return judge.weigh(events, reaction, framed=link is not None)[1]
         judge.abstraction.observe(reaction.chunks)
         return None
@@ -252,6 +271,7 @@ class WatchedController:
         if not self._judging:
             judge.oracle.possible = (Possibility(State(registered=int(self.node.registered))),)
             judge.oracle.now = self._now
+            self._unweighed = 0
             self._judging = True
             self._history.begin(self._beginning())
         if not at_rest(judge):
@@ -286,6 +306,7 @@ class WatchedController:
 
     def _tell_broken(self, what: str, evidence: list[str] | tuple[str, ...]) -> None:
         self._stopped = True
+        self._note_quiet()
         recording = self._history.recording()
         trace = "" if recording is None else retell(recording).trace
         self._tell(Verdict.FAIL, f"The controller broke: {what}", list(evidence), trace)

@@ -11,11 +11,11 @@ from datetime import timedelta
 from typing import Any
 
 from conformance.results import Divergence
+from conformance.watching.happenings import Device, Ended, Happening, Settled, SssFacts, Took, WireMoment
 from conformance.watching.recording import Alarm, result_of
-from conformance.watching.wire import Device, Ended, Happening, Settled, SssFacts, Took, WireJudge
-from conformance.watching.wires import WireHistory, WireMoment, retell_wire
+from conformance.watching.wire import WireJudge
+from conformance.watching.wires import WireHistory, retell_wire
 from conformance.wire.frames import Frame as Seen
-from conformance.wire.frames import FrameReader
 from conformance.wire.secrets import KeyLog
 from model.alphabet import LOWEST_SED_ID, SSS_ID
 from model.profile import Setting
@@ -159,8 +159,7 @@ class WatchedSss(Sss):
             )
             history = self._histories[wire]
             history.add(moment)
-            frames = [f for data in said for f in FrameReader().feed(data) if isinstance(f, Seen)]
-            wrong = judge.step(now, what, frames, moment.deadline, moment.registered, moment.alone)
+            wrong = judge.step(moment)
             if judge.key:
                 self._keys[device] = judge.key
         except Exception as error:  # a bug of the judge is none of the SSS, which goes on without it

@@ -7,12 +7,10 @@ of four bytes, what comes after the request, authenticated alerts. `docs/watchin
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from functools import cached_property, lru_cache
-from types import SimpleNamespace
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from cryptography import x509
@@ -23,103 +21,21 @@ from conformance.abstraction.inbound import datagram_events
 from conformance.abstraction.memory import Memory
 from conformance.abstraction.outbound import Outbound
 from conformance.abstraction.registration import HEADER, WIDE, judge_response
-from conformance.abstraction.session import Identity
 from conformance.results import Divergence
-from conformance.wire.certificates import Authorities
+from conformance.watching.happenings import Device, Ended, Happening, Settled, SssFacts, Took, WireMoment
+from conformance.watching.reasons import Wrong, describe_wire, divergence
+from conformance.watching.ways import Said, Way, ways_of
 from conformance.wire.frames import Frame
 from conformance.wire.secrets import KeyLog, SessionKeys
 from model.alphabet import PLAINTEXT, REFUSED, REGISTER, SSS_ID, Ca, Event
-from model.profile import HARDENED
 from model.rules.base import Rule
-from model.rules.sss import GONE, SSS_EVENTS, SSS_RULES, Wire, WireSetting
+from model.rules.sss import GONE, Wire
 from model.state import Step
 
-Said = tuple[str, tuple[int, ...]]
-"""An output of the SSS's rules: its kind and its arguments."""
-_RULES: Final[dict[str, list[Rule]]] = defaultdict(list)
-for _rule in SSS_RULES:
-    _RULES[_rule.on or ""].append(_rule)
-_PROFILES: Final = {True: HARDENED, False: HARDENED.without("reg_5")}
-"""By whether a registered device may register again."""
 _REQUEST: Final = 4
 """Bytes of a request (protocol page, section 6)."""
-
-
-@dataclass(frozen=True)
-class SssFacts:
-    """What is known of an SSS. No secret."""
-
-    ca: bytes
-    """The provisioning CA certificate, DER, which is its own (CRT-6)."""
-    runtime_ca: bytes
-    devices: dict[int, bytes]
-    """The provisioned keys (SubjectPublicKeyInfo, DER) of the devices that it accepts, by id (CRT-8)."""
-    suite: int
-    cn_pattern: str
-    wide_response: bool
-    timeouts: tuple[int, int, int]
-    """Milliseconds: first and last retransmission timeout (DTL-6), and the idle timeout (SES-7)."""
-    lifetime: timedelta
-    """Of a runtime certificate (CRT-10)."""
-    replace: bool = True
-    """REG-5."""
-
-    @cached_property
-    def identity(self) -> Identity:
-        """What the abstraction knows of it; all its wires share it."""
-        authorities = Authorities({"PROVISIONING": self.ca})
-        own = authorities.classify(self.ca).public_key or b""
-        return Identity(SSS_ID, authorities, own, suite=self.suite, cn_pattern=self.cn_pattern)
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """What the SSS knows of the device of a frame when the frame comes, from all its wires."""
-
-    registered: bool
-    undecided: bool = False
-    """A request of its is being kept, from this wire or another."""
-    removed: bool = False
-    last_key: bytes = b""
-    """Of its latest runtime certificate, SubjectPublicKeyInfo; no other may have it (REG-1)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Took:
-    """A frame that came, and how the SSS took it."""
-
-    frame: Frame
-    device: Device
-    date: datetime
-    """By the SSS's calendar (CRT-10)."""
-    granted: bool = False
-    """It was decided, and is answered when it is kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """The decision about the request was kept or not; the device as it was before."""
-
-    kept: bool
-    device: Device
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The session is ended from outside. `goodbye`: with a close_notify, if the device has proved itself."""
-
-    goodbye: bool
-
-
-Happening = Took | Settled | Ended | None
-"""None: a timer was due."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Way:
-    state: Wire
-    said: tuple[Said, ...] = ()
-    rules: tuple[Rule, ...] = ()
+_HAPPENED: Final[dict[type, str]] = {Took: "a frame", Settled: "the decision was kept"}
+"""A step without an event, in words."""
 
 
 @dataclass
@@ -133,8 +49,7 @@ class WireJudge:
     steps: int = 0
     events: tuple[Event, ...] = ()
     said: tuple[Said, ...] = ()
-    rules: tuple[str, ...] = ()
-    """Of the latest step, for whoever writes it down."""
+    """Of the latest step, for whoever writes it down; as `rules` are."""
     key: bytes = b""
     """The key of the runtime certificate that the latest step gave out."""
     _memory: Memory = field(init=False)
@@ -145,6 +60,7 @@ class WireJudge:
     _date: datetime = datetime.min
     _asked: int = 0
     _last_key: bytes = b""
+    _taken: Sequence[Way] = ()
 
     def __post_init__(self) -> None:
         self._memory = Memory(self.facts.identity, self.keylog, cookies=self.cookies)
@@ -155,6 +71,11 @@ class WireJudge:
     def rests(self) -> bool:
         """Whether no session is on it, beyond doubt."""
         return not self._lost and self._owed is None and all(s.step == Step.NONE for s in self.states)
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """The ids of the rules by which the latest step is explained; none if the thread is lost."""
+        return tuple(dict.fromkeys(r.id for w in self._taken for r in w.rules))
 
     @property
     def device(self) -> int:
@@ -168,43 +89,35 @@ class WireJudge:
 
     def describe(self) -> list[str]:
         """The states that it may be in, in words; none if the thread is lost."""
-        return [] if self._lost else [_words(s, self._device) for s in self.states]
+        return [] if self._lost else [describe_wire(s, self._device) for s in self.states]
 
-    def deadlines(self) -> tuple[int | None, ...]:
-        """The allowed deadlines, in milliseconds."""
-        return tuple(dict.fromkeys(self._now + s.timer if s.timer else None for s in self.states))
-
-    def step(
-        self, now: int, what: Happening, said: Sequence[Frame], deadline: int | None, registered: bool, alone: bool
-    ) -> Divergence | None:
-        """Judge one step: what happened on the wire at `now`, what the SSS said on it, its next deadline there, whether
-        the wire's device counts as registered afterwards, and whether no session is on the wire then.
-
-        Secrets of sessions are in the key log already. Returns what is wrong, None if nothing is. Go on with a new
-        judge after that.
+    def step(self, moment: WireMoment) -> Divergence | None:
+        """Judge one step, whose secrets are in the key log already. Returns what is wrong, None if nothing is. Go on
+        with a new judge after that.
         """
+        now, what, deadline, registered = moment.now, moment.what, moment.deadline, moment.registered
         self.steps += 1
         ways = self._pass(now)
         if isinstance(what, Took | Settled):
             self._last_key = what.device.last_key
         if isinstance(what, Took):
             ways = self._took(ways, what)
-            outputs = self._outputs(said, what.frame.source)
+            outputs = self._outputs(moment.frames, what.frame.source)
         else:
             self.events = ()
-            outputs = self._outputs(said, self._device)
+            outputs = self._outputs(moment.frames, self._device)
             ways = self._settled(ways, what) if isinstance(what, Settled) else self._ended(ways, what)
         self.said = outputs
         if self._lost:
-            if alone:
-                self._lost, self._owed, ways = False, None, [_Way(Wire(registered=int(registered)))]
-            self.states, self.rules = (ways[0].state,), ()
+            if moment.alone:
+                self._lost, self._owed, ways = False, None, [Way(Wire(registered=int(registered)))]
+            self.states, self._taken = (ways[0].state,), ()
             return None
         agreeing = [w for w in ways if w.said == outputs]
         timely = [w for w in agreeing if (now + w.state.timer if w.state.timer else None) == deadline]
         right = [w for w in timely if self._stands(w.state, what, registered)]
-        self.states = tuple(dict.fromkeys(w.state for w in right or timely or agreeing or ways))
-        self.rules = tuple(dict.fromkeys(r.id for w in right or timely or agreeing or ways for r in w.rules))
+        self._taken = right or timely or agreeing or ways
+        self.states = tuple(dict.fromkeys(w.state for w in self._taken))
         self._memory.forget_sessions({self._device} if any(s.step for s in self.states) else set())
         if all(s.step != Step.LISTEN for s in self.states):
             self._owed = None
@@ -212,8 +125,18 @@ class WireJudge:
             if self.rests:
                 self._memory.rest()
             return None
-        wrong = "registered" if timely else "timer" if agreeing else "said"
-        return self._doubt(now, what, timely or agreeing or ways, outputs, deadline, wrong)
+        wrong: Wrong = "registered" if timely else "timer" if agreeing else "said"
+        stimulus = ", ".join(map(str, self.events)) or _HAPPENED.get(type(what), "time passed")
+        return divergence(
+            wrong,
+            timely or agreeing or ways,
+            outputs,
+            deadline,
+            step=self.steps - 1,
+            now=now,
+            device=self._device,
+            stimulus=stimulus,
+        )
 
     def _stands(self, state: Wire, what: Happening, registered: bool) -> bool:
         of_device = isinstance(what, Settled) or (isinstance(what, Took) and what.frame.source == self._device)
@@ -221,23 +144,27 @@ class WireJudge:
 
     # --- what happened
 
-    def _pass(self, now: int) -> list[_Way]:
+    def _pass(self, now: int) -> list[Way]:
         """Time passes up to now."""
         ms, self._now = now - self._now, now
-        ways = [_Way(s) for s in self.states]
+        ways = [Way(s) for s in self.states]
         if not ms or self._lost:
             return ways
-        return [after for w in ways for after in self._ways(w, Event("time", (ms,)), self._device)]
+        rules = ways_of(self.facts.timeouts, self.facts.replace)
+        return [after for w in ways for after in rules.on(w, self._device, "time", (ms,))]
 
-    def _took(self, ways: list[_Way], took: Took) -> list[_Way]:
+    def _took(self, ways: list[Way], took: Took) -> list[Way]:
         source, known = took.frame.source, took.device
-        ways = [replace(w, state=w.state._replace(registered=int(known.registered))) for w in ways]
+        counts = int(known.registered)
+        ways = [
+            w if w.state.registered == counts else w._replace(state=w.state._replace(registered=counts)) for w in ways
+        ]
         events = [] if took.frame.target != SSS_ID else datagram_events(self._memory, source, took.frame.payload)
         seen: list[Event] = []
         for event in events:
             if event.kind == "hello-cookie" and (source != self._device or _opens(ways, event.args[1])):
                 if self._lost or source != self._device:
-                    ways = [_Way(Wire(registered=int(known.registered)))]
+                    ways = [Way(Wire(registered=counts))]
                 self._device, self._date, self._lost, self._owed = source, took.date, False, None
             of_session = source == self._device
             if self._lost or not (of_session or event.kind in ("hello", "hello-cookie")):
@@ -253,7 +180,7 @@ class WireJudge:
             ways = [self._deferred(w, known) for w in ways]
         return ways
 
-    def _read(self, event: Event, ways: list[_Way]) -> Event | None:
+    def _read(self, event: Event, ways: list[Way]) -> Event | None:
         """The event in the words of the SSS's rules; None if they have none for it."""
         state = ways[0].state
         match event.kind:
@@ -278,27 +205,24 @@ class WireJudge:
                 return None
         return Event("noise", (event.args[0],))
 
-    def _after(self, way: _Way, event: Event, device: int, known: Device) -> list[_Way]:
+    def _after(self, way: Way, event: Event, device: int, known: Device) -> list[Way]:
         """The ways on from one way by one event, which `_read` has passed."""
         if event.kind == "noise":
             return [way]
         if event.kind == "forged":  # as at a controller (DTL-7.forged): refused with an alert, or ignored
             if way.state.step != Step.ACCEPT:
                 return [way]
-            return [way, replace(way, state=way.state._replace(**GONE), said=(*way.said, ("alert", (device,))))]
+            return [way, way._replace(state=way.state._replace(**GONE), said=(*way.said, ("alert", (device,))))]
         ways = self._ways(way, event, device, known)
         if event.kind == "close" and way.state.step == Step.LISTEN:  # the rules do not look at what nobody reads
-            ways += [replace(w, said=(*w.said, ("close", (device,)))) for w in ways]
+            ways += [w._replace(said=(*w.said, ("close", (device,)))) for w in ways]
         return ways
 
-    def _ways(self, way: _Way, event: Event, device: int, known: Device | None = None) -> list[_Way]:
-        removed = known is not None and (known.removed or device not in self.facts.devices)
-        setting = WireSetting(device, _PROFILES[self.facts.replace], removed, *self.facts.timeouts)
-        undecided = known is not None and known.undecided
-        return [
-            _Way(state, way.said + said, (*way.rules, rule))
-            for state, said, rule in _react(way.state, *self._arguments(event), setting, undecided)
-        ]
+    def _ways(self, way: Way, event: Event, device: int, known: Device) -> list[Way]:
+        removed = known.removed or device not in self.facts.devices
+        kind, arguments = self._arguments(event)
+        rules = ways_of(self.facts.timeouts, self.facts.replace)
+        return rules.on(way, device, kind, arguments, removed=removed, undecided=known.undecided)
 
     def _arguments(self, event: Event) -> tuple[str, tuple[int, ...]]:
         """A controller's event as the SSS's rules have it."""
@@ -315,8 +239,6 @@ class WireJudge:
                 asked = bytes(self._memory.sessions[source].collected)[:_REQUEST].ljust(_REQUEST, b"\0")
                 dev, self._asked = int.from_bytes(asked[:2], "little"), int.from_bytes(asked[2:], "little", signed=True)
                 return "request", (seq, dev, self._asked)
-            case "time", arguments:
-                return "time", arguments
         return event.kind, ()
 
     def _shown(self, source: int, ca: int, cn: int) -> tuple[int, int, int]:
@@ -329,14 +251,14 @@ class WireJudge:
         wanted = self.facts.devices.get(source)
         return ca if valid else Ca.OTHER, cn, source if shown == wanted else 0
 
-    def _deferred(self, way: _Way, known: Device) -> _Way:
+    def _deferred(self, way: Way, known: Device) -> Way:
         """The answer waits until the decision is kept, and with it what it changes."""
         answers = [s for s in way.said if s[0] == "response"]
         self._owed = (answers[-1], way.rules) if answers else None
         state = way.state._replace(registered=int(known.registered))
-        return replace(way, state=state, said=tuple(s for s in way.said if s[0] != "response"))
+        return way._replace(state=state, said=tuple(s for s in way.said if s[0] != "response"))
 
-    def _settled(self, ways: list[_Way], settled: Settled) -> list[_Way]:
+    def _settled(self, ways: list[Way], settled: Settled) -> list[Way]:
         if self._owed is None:
             return ways  # the session has gone, and nobody is answered (REG-5)
         (owed, rules), self._owed = self._owed, None
@@ -344,14 +266,14 @@ class WireJudge:
         registered = settled.device.registered
         if settled.kept:
             registered = owed[1][0] == REGISTER and not settled.device.removed
-        return [_Way(w.state._replace(registered=int(registered)), (said,), rules) for w in ways]
+        return [Way(w.state._replace(registered=int(registered)), (said,), rules) for w in ways]
 
-    def _ended(self, ways: list[_Way], ended: Ended | None) -> list[_Way]:
+    def _ended(self, ways: list[Way], ended: Ended | None) -> list[Way]:
         if ended is None:
             return ways  # a timer: what it does is in the passing of time
         self._owed = None
         return [
-            _Way(
+            Way(
                 w.state._replace(**GONE),
                 (("close", (self._device,)),) if ended.goodbye and w.state.step == Step.LISTEN else (),
             )
@@ -401,74 +323,6 @@ class WireJudge:
         own = made.serial_number == device and lasts == self.facts.lifetime
         return own and ca == self.facts.runtime_ca and self.key != self._last_key
 
-    # --- what is wrong
-
-    def _doubt(
-        self,
-        now: int,
-        what: Happening,
-        ways: Sequence[_Way],
-        outputs: tuple[Said, ...],
-        deadline: int | None,
-        wrong: str,
-    ) -> Divergence:
-        came = ", ".join(map(_text, outputs)) or "nothing"
-        allowed = list(dict.fromkeys(w.said for w in ways))
-        rules = list({r.id: r for w in ways for r in w.rules}.values())
-        dues = [now + w.state.timer if w.state.timer else None for w in ways]
-        if wrong == "registered":
-            needs = [i for r in rules for i in r.needs] or ["REG-3"]
-            counts = " or ".join(dict.fromkeys("is" if w.state.registered else "is not" for w in ways))
-            text = f"All that came is allowed, but the SSS has it otherwise: by the rules, {self._device} {counts} "
-            text += "registered now."
-        elif wrong == "timer":
-            needs = [i for r in rules for i in r.timer] or ["DTL-6", "SES-7"]
-            text = f"All that came is allowed, but the wire's next timer is {_at(deadline)} where the rules want "
-            text += " or ".join(dict.fromkeys(map(_at, dues))) + "."
-        else:
-            needs = [i for r in rules for i in r.needs] or ["REG-7"]
-            wanted = " or ".join(", ".join(map(_text, said)) or "nothing" for said in allowed)
-            text = f"Came: {came}. Allowed: {wanted}. "
-            text += f"Rules: {', '.join(f'{r.id} ({r.says})' for r in rules) or 'none apply'}"
-        stimulus = ", ".join(map(str, self.events)) or {Took: "a frame", Settled: "the decision was kept"}.get(
-            type(what), "time passed"
-        )
-        return Divergence(
-            self.steps - 1,
-            now,
-            stimulus,
-            [_text(s) for s in outputs],
-            [[_text(s) for s in said] for said in allowed],
-            deadline,
-            list(dict.fromkeys(dues)),
-            [r.id for r in rules],
-            list(dict.fromkeys(needs)),
-            text,
-        )
-
-
-@lru_cache(4_096)
-def _react(
-    state: Wire, kind: str, arguments: tuple[int, ...], setting: WireSetting, undecided: bool
-) -> tuple[tuple[Wire, tuple[Said, ...], Rule], ...]:
-    """Every way in which the rules take an event. Remembered: sessions are much alike.
-
-    `undecided`: a request of the device is being kept; there is one decision at a time, and another one is refused.
-    """
-    named = SimpleNamespace(**dict(zip(SSS_EVENTS[kind], arguments, strict=True)))
-    found = []
-    for rule in _RULES[kind]:
-        effect = rule.body(state, named, setting)
-        if not effect.guard:
-            continue
-        said = tuple((o.kind, tuple(int(a) for a in o.args)) for o in effect.emit if o.when)
-        update = {name: int(value) for name, value in effect.update.items()}
-        if undecided:
-            update.pop("registered", None)
-            said = tuple(("response", (REFUSED, 1)) if s[0] == "response" else s for s in said)
-        found.append((state._replace(**update), said, rule))
-    return tuple(found)
-
 
 @lru_cache(256)
 def _facts_of(certificate: bytes) -> tuple[bytes, datetime, datetime]:
@@ -481,22 +335,6 @@ def _facts_of(certificate: bytes) -> tuple[bytes, datetime, datetime]:
     return key, read.not_valid_before_utc, read.not_valid_after_utc
 
 
-def _opens(ways: Iterable[_Way], handshake: int) -> bool:
+def _opens(ways: Iterable[Way], handshake: int) -> bool:
     """Whether a hello with this number begins a session (REG-7)."""
     return any(w.state.step == Step.NONE or w.state.handshake != handshake for w in ways)
-
-
-def _text(said: Said) -> str:
-    kind, args = said
-    return f"{kind}({', '.join(map(str, args))})"
-
-
-def _at(deadline: int | None) -> str:
-    return "not armed" if deadline is None else f"due at {deadline} ms"
-
-
-def _words(state: Wire, device: int) -> str:
-    step = Step(state.step)
-    session = "no session" if step is Step.NONE else f"{step.name} with {device}"
-    timer = f", timer {state.timer} ms" if state.timer else ""
-    return f"{session} ({'registered' if state.registered else 'unregistered'}{timer})"

@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from conformance.results import Divergence, LadderFrame
+from conformance.watching.happenings import Device, Ended, Happening, Settled, SssFacts, Took, WireMoment
 from conformance.watching.recording import TRACE_VERSION, WINDOW, Alarm, result_of, whole_number
-from conformance.watching.wire import Device, Ended, Happening, Settled, SssFacts, Took, WireJudge
+from conformance.watching.wire import WireJudge
 from conformance.wire.describe import describe
 from conformance.wire.frames import Frame, FrameReader
 from conformance.wire.secrets import KeyLog
@@ -19,18 +20,6 @@ from model.verdict import Verdict
 
 LONGEST = 5_000
 """Steps of one session that are kept: of a longer one, only the latest are, and its trace cannot be told whole."""
-
-
-class WireMoment(NamedTuple):
-    """One step on a wire."""
-
-    now: int
-    what: Happening
-    said: tuple[bytes, ...]
-    deadline: int | None
-    registered: bool
-    alone: bool
-    secrets: tuple[tuple[bytes, bytes], ...]
 
 
 class WireHistory:
@@ -74,8 +63,7 @@ def retell_wire(facts: SssFacts, cookies: Mapping[int, set[bytes]], moments: Seq
             keylog.add(random, master)
         number = judge.steps
         ladder += _frames(judge, moment, number)
-        said = [f for data in moment.said for f in FrameReader().feed(data) if isinstance(f, Frame)]
-        divergence = judge.step(moment.now, moment.what, said, moment.deadline, moment.registered, moment.alone)
+        divergence = judge.step(moment)
         lines.append(
             {
                 "n": number,
@@ -157,8 +145,7 @@ def read_wire(text: str) -> tuple[SssFacts, dict[int, set[bytes]], tuple[WireMom
 def _frames(judge: WireJudge, moment: WireMoment, number: int) -> Iterator[LadderFrame]:
     """The frames of a step, as the ladder has them: the SSS is the one in question."""
     came = [moment.what.frame] if isinstance(moment.what, Took) else []
-    said = [f for data in moment.said for f in FrameReader().feed(data) if isinstance(f, Frame)]
-    for frame in (*came, *said):
+    for frame in (*came, *moment.frames):
         label = describe(frame.payload, judge.session_keys(frame.source if frame in came else frame.target))
         yield LadderFrame(moment.now, number, "radio", frame.source, frame.target, label, len(frame.payload))
 

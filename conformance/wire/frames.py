@@ -52,6 +52,8 @@ class FrameReader:
 
     def feed(self, data: bytes) -> list[Frame | Junk]:
         """Take the next bytes of the stream; return what is complete now, in the stream's order."""
+        if not self._held and (whole := whole_frame(data)) is not None:  # as most bytes come
+            return [whole]
         self._held += data
         found: list[Frame | Junk] = []
         position = 0
@@ -78,3 +80,13 @@ class FrameReader:
             return start
         end = len(self._held)
         return end - 1 if end > position and self._held[-1:] == MAGIC[:1] else end
+
+
+def whole_frame(data: bytes) -> Frame | None:
+    """The one frame that these bytes are, from the first to the last; None if they are anything else."""
+    if len(data) < HEADER.size:
+        return None
+    magic, target, source, length = HEADER.unpack_from(data)
+    if magic != MAGIC or length != len(data) - HEADER.size:
+        return None
+    return Frame(target, source, bytes(data[HEADER.size :]))

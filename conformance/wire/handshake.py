@@ -12,6 +12,7 @@ from enum import Enum, IntEnum
 from types import MappingProxyType
 from typing import Final
 
+from conformance.wire.cursor import BadBytes, Cursor
 from conformance.wire.records import Malformed
 
 HEADER_SIZE: Final = 12
@@ -62,17 +63,7 @@ class Fragment:
 
     def encode(self) -> bytes:
         """The fragment's bytes. Raises ValueError if a field does not fit."""
-        try:
-            return (
-                struct.pack(">B", self.type)
-                + self.length.to_bytes(3, "big")
-                + struct.pack(">H", self.message_seq)
-                + self.offset.to_bytes(3, "big")
-                + len(self.body).to_bytes(3, "big")
-                + self.body
-            )
-        except (struct.error, OverflowError) as error:
-            raise ValueError(f"a field of this fragment does not fit: {error}") from None
+        return _encode(self.type, self.length, self.message_seq, self.offset, self.body)
 
 
 @dataclass(slots=True, unsafe_hash=True)  # never changed; not frozen, as Record is not
@@ -85,12 +76,23 @@ class Message:
 
     def encode(self) -> bytes:
         """The message as one fragment; this is what the transcript hashes (RFC 6347, section 4.2.6)."""
-        return Fragment(self.type, len(self.body), self.message_seq, 0, self.body).encode()
+        return _encode(self.type, len(self.body), self.message_seq, 0, self.body)
 
 
 _TYPES: Final = {kind.value: kind for kind in HandshakeType}
 _HEADER: Final = struct.Struct(">IHBHBH")
 """Type and length, message_seq, fragment_offset and fragment_length, each of 24 bits in two parts."""
+
+
+def _encode(kind: int, length: int, message_seq: int, offset: int, body: bytes) -> bytes:
+    size = len(body)
+    if length >> 24 or offset >> 24 or size >> 24:
+        raise ValueError(f"a field of this fragment does not fit 24 bits: {length}, {offset} or {size}")
+    try:
+        head = _HEADER.pack(kind << 24 | length, message_seq, offset >> 16, offset & 0xFFFF, size >> 16, size & 0xFFFF)
+    except struct.error as error:
+        raise ValueError(f"a field of this fragment does not fit: {error}") from None
+    return head + body
 
 
 def parse_fragments(plaintext: bytes) -> list[Fragment | Malformed]:
@@ -207,12 +209,18 @@ class Assembler:
 
     def feed(self, fragment: Fragment) -> list[Message]:
         """Take a fragment; return the messages that it completes, and those that waited only for them."""
-        if self.standing(fragment) is not Standing.NEW:
-            return []
-        if fragment.message_seq not in self._gathering:
-            self._gathering[fragment.message_seq] = _Gathering(fragment)
-        self._gathering[fragment.message_seq].add(fragment)
-        out: list[Message] = []
+        seq, out = fragment.message_seq, list[Message]()
+        if seq == self.next_seq and fragment.whole and fragment.length <= MAX_BODY and seq not in self._gathering:
+            out.append(Message(fragment.type, seq, fragment.body))  # as most come: nothing to put together
+            self.messages += out
+            if not self._gathering:
+                return out
+        else:
+            if self.standing(fragment) is not Standing.NEW:
+                return []
+            if seq not in self._gathering:
+                self._gathering[seq] = _Gathering(fragment)
+            self._gathering[seq].add(fragment)
         while (held := self._gathering.get(self.next_seq)) is not None and held.whole:
             message = Message(held.type, self.next_seq, bytes(held.body))
             del self._gathering[self.next_seq]
@@ -290,82 +298,47 @@ def parse_message(message: Message) -> Body | Malformed:
     parse = _PARSERS.get(message.type)
     if parse is None:
         return Opaque(message.type, message.body)
-    cursor = _Cursor(message.body)
+    cursor = Cursor(message.body)
     try:
         body = parse(cursor)
         cursor.end()
-    except _BadBytes as error:
+    except BadBytes as error:
         return Malformed(message.body, f"{message.type.title}: {error}")
     return body
 
 
-class _BadBytes(Exception):
-    """Inside this module only: a body does not parse."""
-
-
-class _Cursor:
-    """Reads big-endian fields off a body; `_BadBytes` when it runs out."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._position = 0
-
-    def __bool__(self) -> bool:
-        return self._position < len(self._data)
-
-    def take(self, size: int, what: str) -> bytes:
-        piece = self._data[self._position : self._position + size]
-        if len(piece) < size:
-            raise _BadBytes(f"{what} cut short")
-        self._position += size
-        return piece
-
-    def number(self, size: int, what: str) -> int:
-        return int.from_bytes(self.take(size, what), "big")
-
-    def vector(self, length_size: int, what: str, most: int | None = None) -> bytes:
-        length = self.number(length_size, what)
-        if most is not None and length > most:
-            raise _BadBytes(f"{what} of {length} bytes, above {most}")
-        return self.take(length, what)
-
-    def end(self) -> None:
-        if self:
-            raise _BadBytes(f"{len(self._data) - self._position} bytes too many")
-
-
-def _extensions(cursor: _Cursor) -> Mapping[int, bytes]:
+def _extensions(cursor: Cursor) -> Mapping[int, bytes]:
     found: dict[int, bytes] = {}
     if cursor:  # the whole block may be absent, RFC 5246, section 7.4.1.2
-        inner = _Cursor(cursor.vector(2, "extensions"))
+        inner = Cursor(cursor.vector(2, "extensions"))
         while inner:
             kind = inner.number(2, "extension type")
             if kind in found:
-                raise _BadBytes(f"extension {kind} twice")
+                raise BadBytes(f"extension {kind} twice")
             found[kind] = inner.vector(2, "extension")
     return MappingProxyType(found)
 
 
-def _client_hello(cursor: _Cursor) -> ClientHello:
+def _client_hello(cursor: Cursor) -> ClientHello:
     version = cursor.number(2, "version")
     random = cursor.take(32, "random")
     session_id = cursor.vector(1, "session id", most=32)
     cookie = cursor.vector(1, "cookie")
     suites = cursor.vector(2, "cipher suites")
     if len(suites) < 2 or len(suites) % 2:
-        raise _BadBytes(f"cipher suites of {len(suites)} bytes")
+        raise BadBytes(f"cipher suites of {len(suites)} bytes")
     compressions = cursor.vector(1, "compression methods")
     if not compressions:
-        raise _BadBytes("no compression method")
+        raise BadBytes("no compression method")
     pairs = tuple(suite for (suite,) in struct.iter_unpack(">H", suites))
     return ClientHello(version, random, session_id, cookie, pairs, compressions, _extensions(cursor))
 
 
-def _hello_verify_request(cursor: _Cursor) -> HelloVerifyRequest:
+def _hello_verify_request(cursor: Cursor) -> HelloVerifyRequest:
     return HelloVerifyRequest(cursor.number(2, "version"), cursor.vector(1, "cookie"))
 
 
-def _server_hello(cursor: _Cursor) -> ServerHello:
+def _server_hello(cursor: Cursor) -> ServerHello:
     return ServerHello(
         version=cursor.number(2, "version"),
         random=cursor.take(32, "random"),
@@ -376,22 +349,22 @@ def _server_hello(cursor: _Cursor) -> ServerHello:
     )
 
 
-def _certificate(cursor: _Cursor) -> Certificate:
-    inner = _Cursor(cursor.vector(3, "certificate list"))
+def _certificate(cursor: Cursor) -> Certificate:
+    inner = Cursor(cursor.vector(3, "certificate list"))
     chain: list[bytes] = []
     while inner:
         der = inner.vector(3, "certificate")
         if not der:
-            raise _BadBytes("an empty certificate")
+            raise BadBytes("an empty certificate")
         chain.append(der)
     return Certificate(tuple(chain))
 
 
-def _certificate_verify(cursor: _Cursor) -> CertificateVerify:
+def _certificate_verify(cursor: Cursor) -> CertificateVerify:
     return CertificateVerify(cursor.number(2, "algorithm"), cursor.vector(2, "signature"))
 
 
-_PARSERS: Mapping[HandshakeType, Callable[[_Cursor], Body]] = {
+_PARSERS: Mapping[HandshakeType, Callable[[Cursor], Body]] = {
     HandshakeType.CLIENT_HELLO: _client_hello,
     HandshakeType.HELLO_VERIFY_REQUEST: _hello_verify_request,
     HandshakeType.SERVER_HELLO: _server_hello,

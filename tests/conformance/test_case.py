@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from conformance.campaign import load_purposes, replay, run_campaign
-from conformance.case import Case, Unreached, run_case
+from conformance.case import Case, run_case
 from conformance.cast import Cast, SssNode
 from conformance.judge import Diverged
 from conformance.purpose import Purpose, parse
 from conformance.results import CaseResult, Report
+from conformance.steps import Steps, Unreached
 from conformance.targets.base import HarnessError, IutFault, Reaction
 from conformance.targets.reference import ReferenceTarget
 from conformance.wire.frames import Frame
@@ -216,7 +217,7 @@ class TestWhatGoesWrongAround:
         assert self.result("register").verdict is Verdict.PASS
 
     def test_a_response_that_changes_must_change(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(Case, "_do_respond", lambda case, response: None)
+        monkeypatch.setattr(Steps, "_do_respond", lambda case, response: None)
         assert self.result("response-changes").verdict is Verdict.INCONCLUSIVE
 
 
@@ -232,7 +233,7 @@ class TestTheRest:
         case = self.case()
         with pytest.raises(Unreached, match="does not expect"):
             case._play()
-        case._do_expect("rest")
+        case.steps._do_expect("rest")
         assert not any(case.lab.inbox.values())
 
     @pytest.mark.parametrize("told", ["a message of 5 B from 10", "op 7"])
@@ -243,7 +244,7 @@ class TestTheRest:
         twice = case.lab.inbox[11][0]
         case.lab.inbox[11] = [twice, Frame(11, 1, bytes([11, 0, 7, 0])) if told == "op 7" else twice]
         with pytest.raises(Unreached, match=f"the CPU of 11 got .*{told}.*, which nobody gave for it"):
-            case._do_expect("rest")
+            case.steps._do_expect("rest")
 
     def test_a_message_that_was_expected_before_is_one_too_many(self) -> None:
         steps = [
@@ -253,11 +254,11 @@ class TestTheRest:
         document = {"title": "t", "requirements": ["SES-2"], "peers": [{"id": 11}], "steps": steps}
         case = Case(parse("p", document), ReferenceTarget(), profile="hardened", seed=0)
         case._play()
-        ((_, _, payload),) = case._sent
+        ((_, _, payload),) = case.steps._sent
         for what in ("nothing", "rest", "message"):
             case.lab.inbox[10] = [Frame(10, 11, payload)]
             with pytest.raises(Diverged, match="to its CPU a message of 5 B from 11, again"):
-                case._do_expect(what)
+                case.steps._do_expect(what)
 
 
 def run_some(out: Path, names: list[str], jobs: int) -> tuple[Report, list[str]]:

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from conformance.capture import CapturedFrame
 from conformance.onlooker import Standing, judge_capture
-from conformance.onlooker.reading import whole_frame
 from conformance.purpose import FOLDER, load
-from conformance.wire.frames import Frame
+from conformance.wire.frames import Frame, whole_frame
 from conformance.wire.secrets import KeyLog
 from model.alphabet import SSS_ID, Link
 

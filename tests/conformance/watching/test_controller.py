@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from memory_world import DEPLOYMENT, World
@@ -78,6 +80,52 @@ def test_a_finished_that_overtook_its_key_exchange_is_no_alarm() -> None:
     assert alarms == []
 
 
+def test_time_in_which_nothing_happens_is_one_step_however_often_it_is_told_of_it() -> None:
+    traces = []
+    for pieces in ([6_999], [1, 2_000, 4_998], [0, 6_999, 0]):
+        world, alarms = watched_world(3)
+        node = world.nodes[3]
+        assert isinstance(node, WatchedController)
+        world.cpu(3, 4, b"nobody answers")
+        for ms in pieces:
+            world.now += ms
+            node.on_time(world.now)
+        assert node.states == ("SENDING_MESSAGE/HELLO with 4 (unregistered, timer 1 ms)",)
+        node.receive(Link.RADIO, Frame(3, 4, b"junk").encode(), world.now)
+        world.now += 1
+        node.on_time(world.now)
+        node.on_time(world.now + 1_000)
+        traces.append([(s["t"], s["stimulus"], s["outputs"]) for s in steps_of(node)])
+        assert alarms == []
+    assert traces[0][2:] == [  # before: what its CPU gave, and its own hello on the air
+        (6_999, {"ms": 6_999}, []),
+        (6_999, traces[0][3][1], []),
+        (7_000, {"ms": 1}, [["hello", 4]]),
+        (8_000, {"ms": 1_000}, []),
+    ]
+    assert traces == [traces[0]] * 3
+
+
+def steps_of(node: WatchedController) -> list[dict[str, Any]]:
+    told = node.told()
+    assert told.result.verdict is Verdict.PASS
+    return [json.loads(line) for line in told.trace.splitlines()[1:-1]]
+
+
+def test_quiet_time_counts_for_the_next_thing_that_is_wrong() -> None:
+    world, alarms = watched_world(3, 4, go_on=True)
+    for _ in range(5):
+        world.now += 1_000
+        world.nodes[4].on_time(world.now)
+    alarm = accuse(world, alarms)
+    assert alarm.result.divergence is not None and alarm.result.divergence.time == 5_000
+    world.now += 100_000
+    world.nodes[4].on_time(world.now)
+    world.run()
+    world.cpu(3, 4, b"right again")
+    assert world.messages(4)[-1] == (3, b"right again") and len(alarms) == 1
+
+
 # --- wrong controllers ------------------------------------------------------------------------------------------------
 
 
@@ -115,6 +163,31 @@ def test_or_it_goes_on_and_is_judged_again_from_its_next_idle_on() -> None:
     assert len(alarms) == 2
     again = retell(Recording.from_trace(alarms[1].trace))
     assert again.result.divergence is not None and again.result.divergence.requirements[0] == "SES-6"
+
+
+def test_a_timer_that_is_due_and_does_nothing_is_not_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, alarms = watched_world(3)
+    node = world.nodes[3]
+    assert isinstance(node, WatchedController)
+    world.cpu(3, 4, b"nobody answers")
+    monkeypatch.setattr(node.node, "on_time", lambda now: None)
+    node.on_time(6_999)
+    assert alarms == []
+    node.on_time(7_000)
+    found = alarms[0].result.divergence
+    assert found is not None and (found.time, found.stimulus) == (7_000, "time(ms=7000)")
+    assert found.allowed == [["hello(to=4)"]] and "DTL-6" in found.requirements
+
+
+def test_a_controller_that_breaks_after_a_quiet_time_has_that_in_its_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, alarms = watched_world(3)
+    node = world.nodes[3]
+    assert isinstance(node, WatchedController)
+    world.cpu(3, 4, b"nobody answers")
+    node.on_time(6_000)
+    monkeypatch.setattr(node.node, "on_time", lambda now: 1 / 0)
+    node.on_time(7_000)
+    assert json.loads(alarms[0].trace.splitlines()[-2])["t"] == 6_000
 
 
 def test_a_controller_that_breaks_is_told_about() -> None:
