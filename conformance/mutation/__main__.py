@@ -147,7 +147,7 @@ def _run(args: argparse.Namespace) -> Matrix:
         sample, drawn = matrices.draw(automatic(workshop.sources, args.tool), args.automatic, workshop, args.jobs)
         first = matrices.sharpest(made.written)
         _say(f"{len(drawn)} automatic mutants of {sample.made}")
-        sample.judged = bench.judge(drawn, stop=True, first=first, on="sanitized")
+        sample.take(bench.judge(drawn, stop=True, first=first, on="sanitized"))
         sample.explained = [explained[r.id] for r in sample.judged if not r.killed and r.id in explained]
         made.automatic = sample
     return made

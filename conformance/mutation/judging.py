@@ -11,7 +11,7 @@ from pathlib import Path
 from conformance.case import run_case
 from conformance.mutation.build import PLAIN, SANITIZED, NotBuilt, Workshop
 from conformance.mutation.catalogue import Mutant
-from conformance.mutation.results import Kill, Result
+from conformance.mutation.results import UNBUILT, Kill, Result
 from conformance.purpose import Purpose
 from conformance.targets.base import Target
 from conformance.targets.native import NativeTarget
@@ -59,7 +59,7 @@ class Task:
         try:
             make_target = self._make_target()
         except NotBuilt as error:
-            return replace(self._nothing(), error="does not build: " + " ".join(error.said.split())[-400:])
+            return replace(self._nothing(), error=UNBUILT + " ".join(error.said.split())[-400:])
         try:
             found = _result(self, told, lambda purpose: self._case(purpose, make_target, told))
         finally:

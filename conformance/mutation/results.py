@@ -6,11 +6,14 @@ Nothing in it depends on how fast the machine was: the same sources give the sam
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 VERSION = 1
+UNBUILT = "does not build: "
+"""How the error of a mutant begins that the compiler or the linker refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class Sample:
     drawn: int
     """Looked at, one of each line and then another of each, by their ids, until enough were new programs."""
     refused: int
-    """Of these: the compiler refuses them."""
+    """Of these: the compiler or the linker refuses them."""
     same: int
     """Their object code is that of the right file."""
     double: int
@@ -90,6 +93,11 @@ class Sample:
     judged: list[Result] = field(default_factory=list)
     explained: list[Explained] = field(default_factory=list)
     """Of those that survived."""
+
+    def take(self, results: Sequence[Result]) -> None:
+        """Take what became of those that were judged. What compiles for the chip may not link for this machine."""
+        self.judged = [r for r in results if not r.error.startswith(UNBUILT)]
+        self.refused += len(results) - len(self.judged)
 
 
 @dataclass(slots=True)

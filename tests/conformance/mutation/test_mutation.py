@@ -18,7 +18,7 @@ from conformance.mutation.catalogue import Mutant, automatic, without_comments, 
 from conformance.mutation.judging import Task
 from conformance.mutation.matrix import Bench, compare, draw, sharpest
 from conformance.mutation.page import bar, page, unexplained
-from conformance.mutation.results import Explained, Kill, Matrix, Other, Result, Sample
+from conformance.mutation.results import UNBUILT, Explained, Kill, Matrix, Other, Result, Sample
 from conformance.purpose import Purpose, load_purposes
 from conformance.targets.base import HarnessError
 
@@ -265,6 +265,13 @@ def test_the_matrix_comes_back_from_its_file_and_the_page_has_all_of_it(tmp_path
     (tmp_path / "m.json").write_text("{}", "utf-8")
     with pytest.raises(ValueError, match="no mutation matrix"):
         Matrix.load(tmp_path / "m.json")
+
+
+def test_an_automatic_mutant_that_does_not_link_counts_as_refused_and_any_other_error_stays() -> None:
+    sample = Sample(1_000, 100, 6, 1, 1, 1)
+    broken, unbuilt = made("b-1", error="the harness broke"), made("b-2", error=UNBUILT + "no main")
+    sample.take([made("a-1", "glare"), broken, unbuilt])
+    assert ([r.id for r in sample.judged], sample.refused) == (["a-1", "b-1"], 2)
 
 
 def test_a_gap_is_no_excuse() -> None:
