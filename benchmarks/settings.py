@@ -41,11 +41,11 @@ class Setting:
     level: str
 
 
-IN_USE = Setting(4, 1, "-O2")
+IN_USE = Setting(3, 1, "-O2")
 SETTINGS = (
     *(Setting(window, fixed, "-O2") for fixed in (0, 1) for window in (2, 3, 4, 5, 6)),
-    Setting(4, 1, "-Os"),
-    Setting(4, 1, "-O3"),
+    Setting(3, 1, "-Os"),
+    Setting(3, 1, "-O3"),
 )
 
 
@@ -70,8 +70,9 @@ def copy(folder: Path, setting: Setting) -> None:
     (folder / "build" / "mbedtls").symlink_to(ROOT / "build" / "mbedtls")
     changed = {
         "mbedtls_config.h": {
-            r"(#define MBEDTLS_ECP_WINDOW_SIZE) \d+": rf"\1 {setting.window}",
-            r"(#define MBEDTLS_ECP_FIXED_POINT_OPTIM) \d+": rf"\1 {setting.fixed_table}",
+            # The table is fixed unless the configuration says otherwise.
+            r"(#define MBEDTLS_ECP_)WINDOW_SIZE \d+": rf"\1FIXED_POINT_OPTIM {setting.fixed_table}\n\1WINDOW_SIZE "
+            + str(setting.window),
         },
         "Makefile": {r"(-std=c11) -O\w+": rf"\1 {setting.level}"},
     }
