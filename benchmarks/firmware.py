@@ -196,8 +196,8 @@ def settings_page(rows: Sequence[Any]) -> str:
 
 Bytes of flash and of the arena at its peak; millions of instructions for a registration, a session with an empty
 message as client and as server, and sending 16,384 B. Within {FLASH_BUDGET:,} B of flash none is faster than the one
-in use by more than {SAME - 1:.0%}, and those that are take more of the arena. A window above 4 changes nothing for P-256:
-Mbed TLS takes no larger one for points that it does not know, and has a fixed table for the generator.
+in use by more than {SAME - 1:.0%}, and those that are take more of the arena. A window above 4 changes nothing for
+P-256: Mbed TLS takes no larger one for points that it does not know, and has a fixed table for the generator.
 
 `python benchmarks/settings.py`, which builds each."""
 
