@@ -11,16 +11,20 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 _libc = ctypes.CDLL(None)
 
 
 @contextmanager
 def one_processor() -> Iterator[None]:
-    """Keep this thread, and the QEMUs that it starts meanwhile, on the processor that it is on."""
+    """Keep this thread, and the QEMUs that it starts meanwhile, on the processor that it is on.
+
+    Where the system does not say which that is, or does not allow it, everything stays as it is, only slower.
+    """
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {_libc.sched_getcpu()})
+    with suppress(OSError, ValueError):
+        os.sched_setaffinity(0, {_libc.sched_getcpu()})
     try:
         yield
     finally:

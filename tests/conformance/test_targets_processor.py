@@ -28,3 +28,11 @@ def test_they_come_back_after_an_exception() -> None:
     with pytest.raises(KeyboardInterrupt), one_processor():
         raise KeyboardInterrupt
     assert os.sched_getaffinity(0) == before
+
+
+def test_a_system_that_does_not_say_where_one_is_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = os.sched_getaffinity(0)
+    monkeypatch.setattr("conformance.targets.processor._libc", type("Libc", (), {"sched_getcpu": lambda _: -1})())
+    with one_processor():
+        assert os.sched_getaffinity(0) == before
+    assert os.sched_getaffinity(0) == before
