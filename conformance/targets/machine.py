@@ -132,6 +132,7 @@ class Machine:
                     stdin=subprocess.DEVNULL,
                     stdout=errors_write,
                     stderr=errors_write,
+                    process_group=0,  # Ctrl-C is for the program, which lets the case end
                 )
             except BaseException:
                 self._close_files()

@@ -60,7 +60,12 @@ class NativeTarget(Target):
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         try:
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, bufsize=0
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                bufsize=0,
+                process_group=0,  # Ctrl-C is for the harness, as with QEMU
             )
         except OSError as error:
             raise HarnessError(f"{self._command[0]} cannot be run: {error.strerror}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -208,6 +209,12 @@ def test_an_exit_is_a_fault_and_the_last_words_are_kept(start: Start) -> None:
     fault = fault_of(lambda: target.send(Link.RADIO, b"x"))
     assert fault.what == "the firmware ended QEMU (exit status 7)"
     assert "debug: exits: bye" in fault.evidence
+
+
+def test_an_interrupt_from_the_keyboard_does_not_reach_qemu(start: Start) -> None:
+    """It goes to the terminal's process group; the case at hand would be a FAIL of the firmware's."""
+    target = start("echo")
+    assert os.getpgid(target.pid) != os.getpgid(0)
 
 
 def test_qemu_killed_from_outside_is_seen(start: Start) -> None:
